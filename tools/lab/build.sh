@@ -1,0 +1,99 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# build.sh BASE ARCH PATCHES: a kernel with the first PATCHES patches of the
+# series ("none" and "all" are numbers too).  Its folder is printed last, as
+# $CACHE/out/BASE-ARCH-PATCHES links to it, and it holds:
+#   image	the kernel
+#   modules/	the modules of KVM, if they are modules
+#   build/	what the build of an external module needs
+#
+# One source tree and one object tree an architecture serve all of them, one
+# after the other: git checkout touches the files that differ and no more.
+# The name of a finished build is the hash of what goes into it.
+
+. "$(dirname "$0")/../lib.sh"
+
+BASE=$1 ARCH=$2 PATCHES=$3
+check_base "$BASE"
+arch_env "$ARCH"
+TREE=$(cat "$CACHE/src/$BASE.path")
+OBJ=$CACHE/obj/${TREE##*/}-$ARCH
+CONFIG="$TOP/tools/lab/common.config $TOP/tools/lab/$ARCH.config"
+
+commit_of()
+{
+	case $1 in
+	none)	echo refs/tags/base ;;
+	all)	git -C "$TREE" rev-parse -q --verify refs/tags/series || echo refs/tags/base ;;
+	*)	git -C "$TREE" rev-list --reverse refs/tags/base..refs/tags/series | sed -n "$1p" ;;
+	esac
+}
+
+COMMIT=$(commit_of "$PATCHES")
+[ -n "$COMMIT" ] || die "patches/$BASE has no patch number $PATCHES"
+
+# Only what can change the result: what selftests and documents say does not.
+KEY=$( {
+	git -C "$TREE" ls-tree "$COMMIT" | grep -v -E '	(Documentation|tools|samples|LICENSES|CREDITS|MAINTAINERS)$'
+	git -C "$TREE" ls-tree "$COMMIT" tools/ | grep -v -E '	tools/testing$'
+	sha256sum $CONFIG | cut -d' ' -f1
+	"${CROSS}gcc" --version | head -n 1
+	sed -n '/^build_kernel/,/^}/p' "$0"
+} | hash_of)
+OUT=$CACHE/out/$ARCH-$KEY
+LOG=$CACHE/logs/build-$BASE-$ARCH-$PATCHES.log
+
+# A line of the configuration that the kernel does not take is an error: a
+# host without the detector that somebody asked for would show a false green.
+check_config()
+{
+	cat $CONFIG | sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=\(.*\)$/\1 \2/p' |
+	while read -r name value; do
+		if [ "$value" = n ]; then
+			! grep -q "^$name=" "$OBJ/.config" || echo "error: the kernel does not take $name=n"
+		else
+			grep -qxF "$name=$value" "$OBJ/.config" || echo "error: the kernel does not take $name=$value"
+		fi
+	done | if grep .; then return 1; fi
+}
+
+build_kernel()
+{
+	cat $CONFIG >"$OBJ.config"
+	kmake "$ARCH" "$TREE" "$OBJ" KCONFIG_ALLCONFIG="$OBJ.config" allnoconfig &&
+	check_config &&
+	kmake "$ARCH" "$TREE" "$OBJ" "$IMAGE" modules &&
+	cp "$OBJ/$IMAGE_PATH" "$OUT.tmp/image" &&
+	cp "$OBJ/.config" "$OUT.tmp/config" &&
+	mkdir "$OUT.tmp/modules" &&
+	find "$OBJ" -name '*.ko' -exec cp {} "$OUT.tmp/modules" \; &&
+	kmake "$ARCH" "$TREE" "$OBJ" run-command \
+		KBUILD_RUN_COMMAND='CC=same HOSTCC=same $(srctree)/scripts/package/install-extmod-build '"$OUT.tmp/build" &&
+	cp "$OBJ/.config" "$OUT.tmp/build/" &&
+	(cd "$TREE" && find "arch/$KARCH/kvm" virt/kvm -name '*.h' | cpio -pdm --quiet "$OUT.tmp/build")
+}
+
+main()
+{
+	if [ ! -d "$OUT" ]; then
+		need_space "$CACHE" 6
+		git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach "$COMMIT" ||
+			die "cannot check out $COMMIT in $TREE: remove this folder and run the same command again"
+		rm -rf "$OUT.tmp"
+		mkdir -p "$OBJ" "$OUT.tmp"
+		step "building linux $(cat "$TREE.version") $ARCH with patches: $PATCHES (log: $LOG)"
+		run_logged "$LOG" build_kernel || {
+			rm -rf "$OUT.tmp"
+			die "the build of linux for $ARCH with patches: $PATCHES failed: see $LOG"
+		}
+		cp "$LOG" "$OUT.tmp/log"
+		mv "$OUT.tmp" "$OUT"
+		step "built linux for $ARCH with patches: $PATCHES"
+	fi
+	touch "$OUT"
+	ln -sfn "$OUT" "$CACHE/out/$BASE-$ARCH-$PATCHES"
+}
+
+mkdir -p "$CACHE/out" "$CACHE/obj" "$CACHE/logs"
+locked "$CACHE/obj/.lock-${TREE##*/}" main

@@ -1,0 +1,144 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# host.sh BASE ARCH PATCHES RESULTS TEST...: boot an emulated host and run the
+# tests there.  In RESULTS: console (all that the host said, of every boot),
+# and for each test TEST.log (its lines and the kernel's, in order), TEST.ktap
+# (its lines alone) and TEST.status: "exit N", "hung", "panicked" or "died".
+#
+# host.sh BASE ARCH PATCHES shell: a shell in it.
+#
+# The machine is data: the table below.
+
+. "$(dirname "$0")/../lib.sh"
+
+BASE=$1 ARCH=$2 PATCHES=$3 RESULTS=$4
+shift 4
+arch_env "$ARCH"
+OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
+TESTS=$CACHE/tests/$BASE-$ARCH
+MODULE=$CACHE/module/${OUT##*/}
+TEST_TIMEOUT=${TEST_TIMEOUT:-150}
+BOOT_TIMEOUT=60
+
+case $ARCH in
+# No AVIC in this CPU: kvm_amd is forced to set it up all the same.
+x86)
+	MACHINE='qemu-system-x86_64 -machine q35 -cpu EPYC-Rome,+svm,+npt -smp 2 -m 2G'
+	CONSOLE=ttyS0 ;;
+# VHE and GICv3.
+arm64)
+	MACHINE='qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu max,pauth=off -smp 4 -m 2G'
+	CONSOLE=ttyAMA0 ;;
+esac
+
+# The modules in the order of their dependence, with their parameters.
+modules()
+{
+	case $ARCH in
+	x86)
+		echo irqbypass
+		echo kvm
+		echo kvm-amd avic=1 force_avic=1 ;;
+	esac
+	echo kvm_lifecycle unsafe=1
+}
+
+make_initrd()
+{
+	root=$RESULTS/root
+	rm -rf "$root"
+	mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/tests" "$root/modules"
+	cp "$CACHE/busybox/$DEB_ARCH" "$root/bin/busybox"
+	cp "$TOP/tools/lab/init" "$root/init"
+	modules >"$root/modules/order"
+	cp "$OUT"/modules/*.ko "$root/modules/" 2>/dev/null || :
+	cp "$MODULE/kvm_lifecycle.ko" "$root/modules/"
+	cp "$TESTS"/* "$root/tests/"
+	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1) >"$RESULTS/initrd"
+	rm -rf "$root"
+}
+
+# boot SECONDS COMMAND-LINE
+boot()
+{
+	seconds=$1
+	shift
+	timeout --foreground -k 5 "$seconds" $MACHINE -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
+		-serial mon:stdio -kernel "$OUT/image" -initrd "$RESULTS/initrd" \
+		-append "console=$CONSOLE panic=-1 kasan_multi_shot printk.devkmsg=on oops=panic=0 loglevel=8 $*"
+}
+
+# The console of this boot, a file a test.
+split_console()
+{
+	tr -d '\r' <"$1" | awk -v dir="$RESULTS" '
+	{
+		text = $0
+		sub(/^\[ *[0-9.]+\] /, "", text)
+	}
+	text ~ /^lab: begin / {
+		test = substr(text, 12)
+		log_file = dir "/" test ".log"; ktap = dir "/" test ".ktap"; state = dir "/" test ".status"
+		printf "" > log_file; printf "" > ktap
+		print "died" > state
+		close(state)
+		next
+	}
+	test == "" { next }
+	text ~ /^lab: end / {
+		print status > state
+		close(log_file); close(ktap); close(state)
+		test = ""
+		next
+	}
+	{ print > log_file }
+	text ~ /^lab: exit [0-9]+$/ { status = substr(text, 6); next }
+	text ~ /^lab: / { print substr(text, 6) > ktap }
+	text ~ /^Kernel panic/ { status = "panicked" }
+	END {
+		if (test != "" && status == "panicked")
+			print status > state
+	}'
+}
+
+run_tests()
+{
+	mkdir -p "$RESULTS"
+	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console
+	make_initrd
+	# A host that a test took down is booted again for those after it.
+	while [ $# -gt 0 ]; do
+		list=$(echo "$*" | tr ' ' ',')
+		limit=$((BOOT_TIMEOUT + $# * (TEST_TIMEOUT + 10)))
+		timed_out=
+		boot "$limit" "lab.tests=$list lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null || timed_out=$?
+		split_console "$RESULTS/console.boot"
+		cat "$RESULTS/console.boot" >>"$RESULTS/console"
+		rm "$RESULTS/console.boot"
+		before=$#
+		for test; do
+			shift
+			if [ ! -f "$RESULTS/$test.status" ]; then
+				set -- "$@" "$test"
+			elif [ "$timed_out" = 124 ] && [ "$(cat "$RESULTS/$test.status")" = died ]; then
+				echo hung >"$RESULTS/$test.status"
+			fi
+		done
+		[ $# -lt "$before" ] || break
+	done
+	for test; do
+		echo "died: the host did not come as far as this test, see $RESULTS/console" >"$RESULTS/$test.status"
+	done
+	rm -f "$RESULTS/initrd"
+}
+
+case $RESULTS in
+shell)
+	RESULTS=$(mktemp -d)
+	trap 'rm -rf "$RESULTS"' EXIT
+	make_initrd
+	boot 86400 lab.shell ;;
+*)
+	run_tests "$@" ;;
+esac

@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lab.sh [shell]: the main job.  Take the source of BASE, build it without and
+# with the series, boot both as emulated hosts, run the selftests there, and
+# print what was red without the series and green with it.
+#
+#   BASE=v7.2           which series
+#   ARCH='x86 arm64'    which hosts
+#   TEST='a b'          which tests; all when it is empty
+#   PATCHES='none all'  how many patches each host has (numbers work as well)
+#   KERNEL=path         a tree of your own instead of Debian's
+#
+# The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.
+
+. "$(dirname "$0")/../lib.sh"
+
+export START KERNEL="${KERNEL:-}"
+LAB=$TOP/tools/lab
+BASE=${BASE:-v7.2}
+ARCH=${ARCH:-x86 arm64}
+TEST=${TEST:-}
+PATCHES=${PATCHES:-none all}
+RESULTS=${RESULTS:-$TOP/results/$BASE}
+
+check_base "$BASE"
+for arch in $ARCH; do
+	case $arch in
+	x86|arm64) ;;
+	*) die "unknown ARCH=$arch: choose x86, arm64 or both" ;;
+	esac
+done
+
+TABLE=$TOP/patches/$BASE/tests
+known_tests()
+{
+	awk -F'\t' -v arch="$1" '!/^#/ && NF && ("," $2 ",") ~ ("," arch ",") && !seen[$1]++ { print $1 }' "$TABLE"
+}
+for test in $TEST; do
+	for arch in $ARCH; do
+		known_tests "$arch"
+	done | grep -qxF "$test" ||
+		die "unknown TEST=$test for ARCH='$ARCH': choose from $(for arch in $ARCH; do known_tests "$arch"; done | sort -u | paste -sd' ')"
+done
+
+tests_of()
+{
+	known_tests "$1" | if [ -n "$TEST" ]; then
+		grep -xF "$(printf '%s\n' $TEST)" || :
+	else
+		cat
+	fi
+}
+
+prepare()
+{
+	"$LAB/setup.sh"
+	"$LAB/source.sh" "$BASE"
+	for patches in $PATCHES; do
+		for arch in $ARCH; do
+			"$LAB/build.sh" "$BASE" "$arch" "$patches"
+			"$LAB/module.sh" "$BASE" "$arch" "$patches"
+		done
+	done
+	for arch in $ARCH; do
+		"$LAB/tests.sh" "$BASE" "$arch"
+		"$LAB/busybox.sh" "$arch"
+	done
+}
+
+case ${1:-run} in
+shell)
+	set -- $ARCH
+	[ $# -eq 1 ] || ARCH=x86
+	set -- $PATCHES
+	[ $# -eq 1 ] || PATCHES=all
+	prepare
+	exec "$LAB/host.sh" "$BASE" "$ARCH" "$PATCHES" shell ;;
+esac
+
+prepare
+step "running the tests in emulated hosts, two at a time (results: $RESULTS)"
+for patches in $PATCHES; do
+	for arch in $ARCH; do
+		set -- $(tests_of "$arch")
+		[ $# -eq 0 ] || echo "$BASE $arch $patches $RESULTS/$arch-$patches $*"
+	done
+done | xargs -P 2 -L 1 "$LAB/host.sh"
+step "the hosts are down"
+
+awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" "$TABLE" ||
+	die "not every cell is as it must be: see above, and the logs in $RESULTS"

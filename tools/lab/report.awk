@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The table of the lab.  Input: patches/BASE/tests, which declares, for each
+# test, what must be red without the series and why.  A cell is right when
+#   without the series: every declared subtest fails for its declared reason,
+#                       and nothing else fails;
+#   with the series:    every subtest passes, and the kernel reports nothing.
+# What is skipped, hangs, dies or runs out of time is never right.
+#
+# -v results=DIR -v arches='x86 arm64' -v variants='none all' -v only='TEST...'
+
+BEGIN {
+	FS = "\t"
+	narch = split(arches, arch_list, " ")
+	nvariant = split(variants, variant_list, " ")
+	nonly = split(only, only_list, " ")
+	for (i = 1; i <= nonly; i++)
+		wanted[only_list[i]] = 1
+	# Reports of the kernel.  What the lab itself says begins with "lab: ".
+	splat = "BUG: |WARNING: |KASAN|kernel BUG at|Oops|general protection fault|refcount_t: |INFO: task |INFO: rcu|" \
+		"stalls on CPUs|soft lockup|suspicious RCU|UBSAN:|list_(add|del) corruption|" \
+		"possible (circular|recursive) locking|new suspected memory leaks|Kernel panic"
+}
+
+/^#/ || NF < 5 { next }
+
+{
+	if (nonly && !($1 in wanted))
+		next
+	if (!($1 in seen)) {
+		seen[$1] = 1
+		tests[++ntest] = $1
+	}
+	n = split($2, list, ",")
+	for (i = 1; i <= n; i++) {
+		has[$1, list[i]] = 1
+		if ($3 != "-")
+			reason[$1, list[i], $3] = $4
+	}
+	if ($5 != "-") {
+		row_test[++nrow] = $1
+		row_arch[nrow] = $2
+		row_subtest[nrow] = $3
+		row_patch[nrow] = $5
+	}
+}
+
+function trim(s)
+{
+	sub(/^(lab: )?[ #]*/, "", s)
+	return length(s) > 110 ? substr(s, 1, 107) "..." : s
+}
+
+function complain(where, what)
+{
+	complaints[++ncomplaint] = where ": " what
+}
+
+# One test on one host: returns the text of its cell.
+function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, key, part, found)
+{
+	dir = results "/" arch "-" variant
+	where = test " on " arch ", patches: " variant
+	status = "not run"
+	getline status < (dir "/" test ".status")
+	close(dir "/" test ".status")
+
+	file = dir "/" test ".log"
+	ok = bad = skipped = red = wrong = plan = splats = nsection = 0
+	while ((getline line < file) > 0) {
+		if (line ~ /^lab: #  RUN /)
+			nsection = 0
+		section[++nsection] = line
+		if (line !~ /^lab: / && line ~ splat && !splats++)
+			found = trim(line)
+		if (line ~ /^lab: 1\.\.[0-9]+/)
+			plan = substr(line, 9) + 0
+		if (line !~ /^lab: (not )?ok [0-9]+ /)
+			continue
+		sub_name = line
+		sub(/^lab: (not )?ok [0-9]+ (- )?/, "", sub_name)
+		sub(/ *#.*/, "", sub_name)
+		sub(/^global\./, "", sub_name)
+		key = test SUBSEP arch SUBSEP sub_name
+		if (line ~ /^lab: ok .*# SKIP/) {
+			skipped++
+			why = line
+			sub(/.*# SKIP */, "", why)
+			complain(where, sub_name " was skipped: " why)
+		} else if (line ~ /^lab: ok /) {
+			ok++
+			if (variant == "none" && key in reason)
+				complain(where, sub_name " passed and must be red: " reason[key])
+		} else {
+			bad++
+			why = ""
+			for (i = 1; i <= nsection && key in reason; i++)
+				if (section[i] ~ reason[key]) {
+					why = trim(section[i])
+					break
+				}
+			if (why != "" && variant != "all") {
+				red++
+				shown[arch, variant, test, sub_name] = why
+			} else {
+				wrong++
+				complain(where, sub_name " failed" (key in reason ? ", and not for the declared reason: " reason[key] : ", and no red is declared"))
+			}
+		}
+		nsection = 0
+	}
+	close(file)
+
+	declared = 0
+	for (key in reason) {
+		split(key, part, SUBSEP)
+		if (part[1] == test && part[2] == arch)
+			declared++
+	}
+
+	if (status != "exit 0" && status != "exit 1") {
+		complain(where, "the test did not come to its end: " status)
+		return "ERROR " status
+	}
+	if (plan == 0 || plan != ok + bad + skipped) {
+		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped))
+		return "ERROR"
+	}
+	if (splats && !(variant != "all" && declared)) {
+		complain(where, "the kernel reported: " found)
+		wrong++
+	}
+	if (wrong || skipped)
+		return "WRONG"
+	if (variant == "none" && declared) {
+		if (red == declared)
+			return "red " red "/" plan
+		complain(where, red " of " declared " declared reds were red")
+		return "WRONG"
+	}
+	if (variant != "none" && variant != "all")
+		return (bad ? "red " : "green ") (bad ? bad : ok) "/" plan
+	return "green " ok "/" plan
+}
+
+function title(arch, variant)
+{
+	return (arch == "x86" ? "AMD" : "ARM") " " (variant == "none" ? "without" : variant == "all" ? "with" : variant " patches")
+}
+
+END {
+	if (!ntest) {
+		print "lab: no test is declared for these hosts"
+		exit 1
+	}
+	printf "\n%-26s", "test"
+	for (v = 1; v <= nvariant; v++)
+		for (a = 1; a <= narch; a++)
+			printf "  %-13s", title(arch_list[a], variant_list[v])
+	printf "\n"
+	for (t = 1; t <= ntest; t++) {
+		printf "%-26s", tests[t]
+		for (v = 1; v <= nvariant; v++)
+			for (a = 1; a <= narch; a++) {
+				cell = "-"
+				if ((tests[t], arch_list[a]) in has) {
+					cell = judge(tests[t], arch_list[a], variant_list[v])
+					if (cell ~ /^(red|green)/)
+						passed++
+					else
+						failed++
+				}
+				printf "  %-13s", cell
+			}
+		printf "\n"
+	}
+
+	# Outside the tests as well, a kernel with the series reports nothing.
+	for (a = 1; a <= narch; a++) {
+		file = results "/" arch_list[a] "-all/console"
+		while ((getline line < file) > 0) {
+			sub(/^\[ *[0-9.]+\] /, "", line)
+			if (line !~ /^lab: / && line ~ splat) {
+				complain(arch_list[a] " with the series", "the kernel reported: " trim(line))
+				failed++
+				break
+			}
+			if (line ~ /^lab: error: /) {
+				complain(arch_list[a] " with the series", trim(line))
+				failed++
+			}
+		}
+		close(file)
+	}
+
+	if (nrow)
+		print "\nred without its patch, and why:"
+	for (r = 1; r <= nrow; r++) {
+		n = split(row_arch[r], list, ",")
+		for (i = 1; i <= n; i++)
+			if ((list[i], "none", row_test[r], row_subtest[r]) in shown)
+				printf "  %-5s %-5s %s.%s: %s\n", row_patch[r], (list[i] == "x86" ? "AMD" : "ARM"), row_test[r], row_subtest[r], \
+					shown[list[i], "none", row_test[r], row_subtest[r]]
+	}
+
+	if (ncomplaint)
+		print "\nnot as it must be:"
+	for (i = 1; i <= ncomplaint; i++)
+		print "  " complaints[i]
+	printf "\nlab: %d passed, %d failed\n", passed, failed
+	exit ncomplaint || failed ? 1 : 0
+}

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Install what tools/lab/packages lists and this machine lacks.
+
+. "$(dirname "$0")/../lib.sh"
+
+# An installed file is the proof, not the package database: a user may bring
+# a compiler or QEMU of his own in PATH.
+missing()
+{
+	while read -r proof package; do
+		case $proof in
+		''|'#'*)
+			continue ;;
+		/*)
+			[ -e "$proof" ] || echo "$package" ;;
+		*)
+			command -v "$proof" >/dev/null || echo "$package" ;;
+		esac
+	done <"$TOP/tools/lab/packages" | sort -u
+}
+
+packages=$(missing | paste -sd' ')
+[ -n "$packages" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	die "these packages are missing and there is no apt-get to install them: $packages"
+fi
+if [ "$(id -u)" -eq 0 ]; then
+	sudo=
+elif command -v sudo >/dev/null; then
+	sudo=sudo
+else
+	die "these packages are missing: run as root 'apt-get install $packages', or install sudo"
+fi
+
+log=$CACHE/logs/setup.log
+step "installing $packages (log: $log)"
+install_all()
+{
+	$sudo apt-get update &&
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
+}
+run_logged "$log" install_all ||
+	die "cannot install $packages: install them by hand and run the same command again (log: $log)"
+
+packages=$(missing | paste -sd' ')
+[ -z "$packages" ] || die "still missing after their installation: $packages"

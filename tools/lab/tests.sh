@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# tests.sh BASE ARCH: this project's KVM selftests, static, in
+# $CACHE/tests/BASE-ARCH.  They are built by the kernel's own selftest
+# makefiles, inside the tree with the whole series; the files come from
+# tools/testing/selftests/kvm here.
+
+. "$(dirname "$0")/../lib.sh"
+
+BASE=$1 ARCH=$2
+arch_env "$ARCH"
+TREE=$(cat "$CACHE/src/$BASE.path")
+LOG=$CACHE/logs/tests-$BASE-$ARCH.log
+SELFTESTS=$TOP/tools/testing/selftests/kvm
+COMMIT=$(git -C "$TREE" rev-parse -q --verify refs/tags/series || echo refs/tags/base)
+NAMES=$(cd "$SELFTESTS" && ls ./*.c "$ARCH"/*.c 2>/dev/null | sed 's#^\./##; s#\.c$##' | paste -sd' ')
+
+KEY=$( {
+	git -C "$TREE" ls-tree "$COMMIT" tools/testing/selftests/ tools/ include/uapi "arch/$KARCH/include/uapi" |
+	grep -v -E '	tools/testing$'
+	hash_files $(find "$SELFTESTS" -type f | sort)
+	sed -n '/^build_tests/,/^}/p' "$0"
+} | hash_of)
+OUT=$CACHE/tests/$ARCH-$KEY
+
+build_tests()
+{
+	src=$OUT.tmp/src obj=$OUT.tmp/obj
+	mkdir -p "$src" "$obj" "$OUT.tmp/tests"
+	git -C "$TREE" archive "$COMMIT" tools/arch tools/build tools/include tools/scripts \
+		tools/testing/selftests Makefile scripts | tar -xf - -C "$src" || return
+	cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/"
+	kmake "$ARCH" "$TREE" "$OUT.tmp/headers" INSTALL_HDR_PATH="$OUT.tmp/usr" headers_install || return
+	set -- $(printf "$obj/%s " $NAMES)
+	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$OUT.tmp \
+	make -C "$src/tools/testing/selftests/kvm" -j"$JOBS" OUTPUT="$obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
+		CC="ccache ${CROSS}gcc" KHDR_INCLUDES="-isystem $OUT.tmp/usr/include" LDFLAGS=-static \
+		TEST_GEN_PROGS_COMMON= TEST_GEN_PROGS_EXTENDED= \
+		TEST_GEN_PROGS_"$KARCH"="$NAMES" "$@" || return
+	for name in $NAMES; do
+		cp "$obj/$name" "$OUT.tmp/tests/$(basename "$name")" || return
+	done
+}
+
+main()
+{
+	if [ ! -d "$OUT" ]; then
+		need_space "$CACHE" 3
+		git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach "$COMMIT"
+		rm -rf "$OUT.tmp"
+		step "building the selftests for $ARCH (log: $LOG)"
+		run_logged "$LOG" build_tests || {
+			rm -rf "$OUT.tmp"
+			die "the build of the selftests for $ARCH failed: see $LOG"
+		}
+		! grep -q 'warning:' "$LOG" || die "the selftests build with warnings: see $LOG"
+		mv "$OUT.tmp/tests" "$OUT"
+		rm -rf "$OUT.tmp"
+	fi
+	touch "$OUT"
+	ln -sfn "$OUT" "$CACHE/tests/$BASE-$ARCH"
+}
+
+mkdir -p "$CACHE/tests" "$CACHE/logs"
+locked "$CACHE/obj/.lock-${TREE##*/}" main

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# selftests.sh BASE check|update: tools/testing/selftests/kvm is the source of
+# the selftests, and the series' "KVM: selftests:" patches carry them.  check
+# says whether they are equal; update puts the files into the patches, whose
+# messages stay, and writes the series again.
+
+. "$(dirname "$0")/../lib.sh"
+
+BASE=$1 ACTION=$2
+check_base "$BASE"
+export START
+"$TOP/tools/lab/source.sh" "$BASE"
+TREE=$(cat "$CACHE/src/$BASE.path")
+SELFTESTS=tools/testing/selftests/kvm
+
+check()
+{
+	(cd "$TOP" && find "$SELFTESTS" -type f) | while read -r file; do
+		git -C "$TREE" show "refs/tags/series:$file" 2>/dev/null | cmp -s - "$TOP/$file" || echo "$file"
+	done
+}
+
+update()
+{
+	work=$CACHE/src/update-$BASE
+	rm -rf "$work"
+	git -C "$TREE" worktree prune
+	git -C "$TREE" worktree add -q --detach "$work" refs/tags/base
+	for patch in $(series_files "$BASE"); do
+		git_as_author am -q "$patch"
+		for file in $(git -C "$work" diff --name-only HEAD^ HEAD -- "$SELFTESTS"); do
+			[ -f "$TOP/$file" ] || continue
+			cp "$TOP/$file" "$work/$file"
+			git -C "$work" add "$file"
+		done
+		git_as_author commit -q --amend --no-edit --allow-empty
+	done
+	rm -f $(series_files "$BASE")
+	"$TOP/tools/series/format.sh" "$BASE" "$work" refs/tags/base
+	git -C "$TREE" worktree remove --force "$work"
+}
+
+git_as_author()
+{
+	git -C "$work" -c user.name=kvm-lifecycle -c user.email=kvm-lifecycle@localhost.localdomain \
+		-c core.hooksPath=/dev/null -c commit.gpgSign=false "$@"
+}
+
+case $ACTION in
+check)
+	different=$(check | paste -sd' ')
+	[ -z "$different" ] ||
+		die "the selftest patches of $BASE are not equal to $different: run 'make series-selftests BASE=$BASE'"
+	step "the selftest patches are equal to $SELFTESTS" ;;
+update)
+	update
+	"$TOP/tools/lab/source.sh" "$BASE" ;;
+esac

@@ -1,0 +1,237 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# check.sh [scripts|hosts]: the project's own tools.  scripts needs no kernel:
+# the shell scripts by shellcheck, and what each tool says and leaves behind on bad input, on a
+# kernel tree that is made up here.  hosts needs the kernels that the lab has
+# built: a host that hangs or panics must be an error, not a red.
+
+. "$(dirname "$0")/../lib.sh"
+
+WHAT=${1:-scripts}
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT TERM
+number=0
+failed=0
+
+result()
+{
+	number=$((number + 1))
+	if [ "$1" = ok ]; then
+		echo "ok $number $2"
+	else
+		echo "not ok $number $2"
+		sed 's/^/# /' "$WORK/output"
+		failed=$((failed + 1))
+	fi
+}
+
+# refuses NAME REGEXP COMMAND...: it fails, says one sentence that matches, and
+# no finished product appears in the cache.
+refuses()
+{
+	_name=$1 _sentence=$2
+	shift 2
+	before=$(ls "$WORK/cache/out" "$WORK/cache/tests" 2>/dev/null | sort)
+	if "$@" >"$WORK/output" 2>&1 </dev/null; then
+		echo "exit status 0" >>"$WORK/output"
+		result bad "$_name"
+	elif ! grep -qE "$_sentence" "$WORK/output"; then
+		echo "no line matches: $_sentence" >>"$WORK/output"
+		result bad "$_name"
+	elif [ "$before" != "$(ls "$WORK/cache/out" "$WORK/cache/tests" 2>/dev/null | sort)" ]; then
+		echo "something was left behind" >>"$WORK/output"
+		result bad "$_name"
+	else
+		result ok "$_name"
+	fi
+}
+
+# accepts NAME COMMAND...
+accepts()
+{
+	_name=$1
+	shift
+	if "$@" >"$WORK/output" 2>&1 </dev/null; then
+		result ok "$_name"
+	else
+		result bad "$_name"
+	fi
+}
+
+# A tree that answers like a kernel and builds in no time, or, with the file
+# $WORK/slow, in a minute.
+fake_kernel()
+{
+	mkdir -p "$1/virt/kvm" "$1/arch/x86/kvm" "$1/tools/testing/selftests/kvm" "$1/include"
+	echo 'not the real one' >"$1/virt/kvm/kvm_main.c"
+	{
+		echo 'VERSION = 7'
+		echo 'PATCHLEVEL = 2'
+		echo 'kernelversion: ; @echo '"$2"
+		echo 'allnoconfig: ; @cp $(KCONFIG_ALLCONFIG) $(O)/.config'
+		echo 'bzImage: ; @mkdir -p $(O)/arch/x86/boot; if [ -e '"$WORK/slow"' ]; then sleep 60; fi; echo image >$(O)/arch/x86/boot/bzImage'
+		echo 'modules: bzImage'
+		echo 'run-command: ; @mkdir $(lastword $(KBUILD_RUN_COMMAND))'
+	} >"$1/Makefile"
+}
+
+# A copy of the project whose series can be spoilt.
+project()
+{
+	rm -rf "$WORK/project"
+	mkdir "$WORK/project"
+	cp -r "$TOP/tools" "$TOP/patches" "$WORK/project/"
+}
+
+# A PATH without the commands that match a regexp.
+path_without()
+{
+	rm -rf "$WORK/bin"
+	mkdir "$WORK/bin"
+	echo "$PATH" | tr ':' '\n' | while read -r folder; do
+		find "$folder" -maxdepth 1 ! -type d 2>/dev/null
+	done | grep -vE "/($1)\$" | while read -r file; do
+		[ -e "$WORK/bin/${file##*/}" ] || ln -s "$file" "$WORK/bin/"
+	done
+	echo "$WORK/bin"
+}
+
+scripts()
+{
+	echo TAP version 13
+	accepts 'shellcheck finds nothing' \
+		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/.ci/run"
+	accepts 'every file says its licence' all_have_spdx
+	accepts 'no path or host of one machine is in the repository' no_leaks
+
+	real=$CACHE
+	export KVM_LIFECYCLE_CACHE="$WORK/cache"
+	mkdir -p "$WORK/cache"
+	ln -s "$real/apt" "$WORK/cache/apt"
+	lab=$TOP/tools/lab/lab.sh
+
+	refuses 'unknown BASE' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$lab"
+	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
+	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
+	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
+		env KERNEL=/nowhere "$lab"
+	mkdir "$WORK/empty"
+	refuses 'KERNEL that is no kernel tree' 'KERNEL=.* is not a Linux kernel tree: ' \
+		env KERNEL="$WORK/empty" "$lab"
+	fake_kernel "$WORK/other" 5.10.1
+	refuses 'KERNEL of another version' 'is 5\.10\.1 and patches/v7\.2 is for 7\.2: ' \
+		env KERNEL="$WORK/other" "$lab"
+
+	fake_kernel "$WORK/fake" 7.2.99
+	cp -r "$WORK/fake" "$WORK/fake.before"
+	project
+	rm -f "$WORK"/project/patches/v7.2/0*.patch
+	{
+		echo 'From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001'
+		echo 'From: nobody <nobody@localhost.localdomain>'
+		echo 'Date: Thu, 1 Jan 2026 00:00:00 +0000'
+		echo 'Subject: [PATCH] KVM: change a line that is not there'
+		printf '\n---\n'
+		printf 'diff --git a/virt/kvm/kvm_main.c b/virt/kvm/kvm_main.c\n'
+		printf -- '--- a/virt/kvm/kvm_main.c\n+++ b/virt/kvm/kvm_main.c\n@@ -1 +1 @@\n-the real one\n+another one\n'
+	} >"$WORK/project/patches/v7.2/0001-wrong.patch"
+	refuses 'a series that does not apply' '0001-wrong\.patch does not apply to linux 7\.2\.99: virt/kvm/kvm_main\.c' \
+		env KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
+	accepts "the user's tree is as it was" diff -r "$WORK/fake" "$WORK/fake.before"
+
+	# The same tree with a series that has nothing to say about it.
+	rm "$WORK/project/patches/v7.2/0001-wrong.patch"
+	printf '# empty\n' | tee "$WORK/project/tools/lab/common.config" >"$WORK/project/tools/lab/x86.config"
+	accepts 'a tree of the user is copied' env KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
+	touch "$WORK/slow"
+	refuses 'an interrupted build leaves nothing behind' 'building linux 7.2.99' \
+		timeout -s INT 2 "$WORK/project/tools/lab/build.sh" v7.2 x86 none
+	rm "$WORK/slow"
+	accepts 'the next build works' "$WORK/project/tools/lab/build.sh" v7.2 x86 none
+	accepts 'and its product is whole' test -f "$WORK/cache/out/v7.2-x86-none/image" -a -d "$WORK/cache/out/v7.2-x86-none/build"
+
+	sha=$(base_get v7.2 upstream | cut -d' ' -f3)
+	mkdir -p "$WORK/cache/download"
+	echo 'not the kernel' >"$WORK/cache/download/$sha"
+	refuses 'a wrong checksum' 'the SHA-256 of linux .* is not the one that patches/v7\.2/base pins: ' \
+		"$TOP/tools/lab/source.sh" v7.2
+	project
+	sed -i 's/7\.2\.13/7.2.987/; s/-source-7\.2 7\.2\.[^ ]*/-source-7.2 7.2.987-1/' "$WORK/project/patches/v7.2/base"
+	refuses 'a pinned version that is gone' 'no longer has linux 7\.2\.987: the newest of this series there is 7\.2\.' \
+		"$WORK/project/tools/lab/source.sh" v7.2
+	refuses 'no such package to install' 'these packages are missing and there is no apt-get .*qemu-system-x86' \
+		env PATH="$(path_without 'qemu-system-.*|apt-get')" "$TOP/tools/lab/setup.sh"
+	refuses 'no cross compiler' 'these packages are missing and there is no apt-get .*gcc-aarch64-linux-gnu' \
+		env PATH="$(path_without 'aarch64-linux-gnu-.*|apt-get')" "$TOP/tools/lab/setup.sh"
+
+	# A file system of its own that is nearly full.
+	if [ "$(id -u)" -eq 0 ]; then
+		mkdir "$WORK/full"
+		refuses 'a disk that is too small' 'only 0 GiB are free in .* GiB are needed: ' \
+			unshare -m sh -c 'mount -t tmpfs -o size=1m tmpfs "$1" && KVM_LIFECYCLE_CACHE=$1 KERNEL=$2 "$3" v7.2' \
+			sh "$WORK/full" "$WORK/fake" "$TOP/tools/lab/source.sh"
+		refuses 'a disk that gets full' 'the disk is full' \
+			unshare -m sh -c 'mount -t tmpfs -o size=64k tmpfs "$1" && . "$2/tools/lib.sh" && run_logged "$3" dd if=/dev/zero of="$1/file" bs=1k count=999' \
+			"$TOP/tools/lab/lab.sh" "$WORK/full" "$TOP" "$WORK/dd.log"
+	else
+		number=$((number + 2))
+		echo "ok $((number - 1)) a disk that is too small # SKIP needs root to mount"
+		echo "ok $number a disk that gets full # SKIP needs root to mount"
+	fi
+}
+
+all_have_spdx()
+{
+	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*/[0-9]*-.*\.patch$|^\.gitignore$' | while read -r file; do
+		[ ! -f "$TOP/$file" ] || head -n 3 "$TOP/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
+	done | if grep .; then return 1; fi
+}
+
+no_leaks()
+{
+	sites=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | sed 's#^[a-z]*://##; s#/.*##' | sort -u | paste -sd'|')
+	git -C "$TOP" ls-files -co --exclude-standard -z | (cd "$TOP" && xargs -0 grep -nIE "($(dirname "$TOP")/${sites:+|$sites})") |
+	if grep .; then return 1; fi
+}
+
+# One test on a host whose test does what $2 says.
+host_says()
+{
+	name=$1 command=$2
+	rm -rf "$WORK/cache2"
+	mkdir -p "$WORK/cache2/tests/fake"
+	for folder in out module busybox; do
+		ln -s "$CACHE/$folder" "$WORK/cache2/$folder"
+	done
+	ln -s fake "$WORK/cache2/tests/v7.2-x86"
+	printf '#!/bin/sh\n%s\n' "$command" >"$WORK/cache2/tests/fake/$name"
+	printf '#!/bin/sh\necho TAP version 13\necho 1..1\necho ok 1 global.after\n' >"$WORK/cache2/tests/fake/after"
+	chmod +x "$WORK/cache2/tests/fake/"*
+	KVM_LIFECYCLE_CACHE=$WORK/cache2 TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" v7.2 x86 all "$WORK/results/x86-all" "$name" after
+	printf '%s\tx86\t-\t-\t-\nafter\tx86\t-\t-\t-\n' "$name" >"$WORK/table"
+	awk -f "$TOP/tools/lab/report.awk" -v results="$WORK/results" -v arches=x86 -v variants=all "$WORK/table"
+}
+
+hosts()
+{
+	echo TAP version 13
+	refuses 'a test that hangs is an error' 'hang .*ERROR' host_says hang 'sleep 1000'
+	accepts 'and the next test runs' grep -qE '^after .*green 1/1' "$WORK/output"
+	refuses 'a host that panics is an error' 'panic .*ERROR panicked' host_says panic 'echo c >/proc/sysrq-trigger; sleep 1000'
+	accepts 'and the next test runs in a new host' grep -qE '^after .*green 1/1' "$WORK/output"
+	refuses 'a test that stops half-way is an error' 'half .*ERROR' host_says half 'echo 1..2; echo ok 1 global.one'
+	refuses 'a test that was skipped is not green' 'skip .*WRONG' host_says skip 'echo 1..1; echo "ok 1 global.one # SKIP no reason"'
+	refuses 'a report of the kernel is not green' 'splat .*WRONG' host_says splat \
+		'echo "WARNING: from a test" | sed "s/^/<4>/" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
+}
+
+case $WHAT in
+scripts)	scripts ;;
+hosts)		hosts ;;
+*)		die "check.sh scripts|hosts" ;;
+esac
+echo "1..$number"
+echo "check: $((number - failed)) passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,1131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Access to the vGICv3's registers around its initialization.
+ *
+ * Userspace provisions GICD_IIDR and GICD_TYPER2 before the vGIC is initialized
+ * but after vCPU0 was created, i.e. when other threads may well be setting up
+ * vCPUs.  Such accesses must not depend on what the vCPUs are doing:
+ *
+ *  - Before initialization, every access to the two registers succeeds, no
+ *    matter how many vCPUs are busy in an ioctl, and every other register is
+ *    refused with -EBUSY, no matter how idle the vCPUs are.
+ *  - After initialization, every register can be accessed if and only if no
+ *    vCPU is busy, else it is refused with -EBUSY.
+ *  - No access that was let through because the vGIC wasn't initialized takes
+ *    effect after it was.
+ *
+ * "Busy" comes in two kinds.  A vCPU that is "held" sits in KVM_GET_ONE_REG,
+ * with vcpu->mutex held, on a page that userfaultfd doesn't provide until the
+ * vCPU is released: without fail every attempt to lock all vCPUs fails.  vCPUs
+ * that "loop" read their list of registers over and over, which is what they
+ * do in real life, and it also checks the lock order when lockdep is enabled.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <linux/bitfield.h>
+#include <linux/sizes.h>
+#include <linux/userfaultfd.h>
+
+#include "kselftest_harness.h"
+#include "kvm_lifecycle.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "ucall_common.h"
+#include "vgic.h"
+
+#include "gic_v3.h"
+
+#define MAX_VCPUS	64
+#define NR_IRQS		64
+
+/* How often each register is accessed while the vCPUs are busy. */
+#define NR_ACCESSES	100
+
+/*
+ * The CPU time that is left to the accesses shrinks with the number of looping
+ * vCPUs.  Stop after this time, a handful of accesses is enough to go wrong.
+ */
+#define MAX_LOOP_MS	1500
+#define MIN_ACCESSES	5
+
+/* How long to wait for something that takes well below a millisecond. */
+#define PATIENCE_MS	10000
+
+/* How often KVM_DEV_ARM_VGIC_CTRL_INIT races with a writer. */
+#define NR_RACES	5
+#define NR_RACE_WRITES	20
+
+/* How long a racing thread is kept where it must not be overtaken. */
+#define PAUSE_US	500000
+
+#define GICR_SGI_BASE	SZ_64K
+
+#define DIST(_name, _offset)		\
+	{ KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _offset, _name }
+#define REDIST(_name, _vcpu, _offset)	\
+	{ KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, MPIDR_ATTR(_vcpu) | (_offset), _name }
+#define SYSREG(_vcpu, _reg)		\
+	{ KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,					\
+	  MPIDR_ATTR(_vcpu) |							\
+	  (KVM_ARM64_SYS_REG(SYS_##_reg) & KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK),	\
+	  #_reg }
+#define LEVEL(_name, _vcpu, _intid)	\
+	{ KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO,					\
+	  MPIDR_ATTR(_vcpu) |							\
+	  (VGIC_LEVEL_INFO_LINE_LEVEL << KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT) | \
+	  (_intid), _name }
+
+/* The affinity, as in MPIDR_EL1, of the vCPUs with an ID below 16 is the ID. */
+#define MPIDR_ATTR(_vcpu)	((u64)(_vcpu) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT)
+
+struct vgic_reg {
+	u32 group;
+	u64 attr;
+	const char *name;
+};
+
+static const struct vgic_reg iidr = DIST("GICD_IIDR", GICD_IIDR);
+static const struct vgic_reg typer2 = DIST("GICD_TYPER2", GICD_TYPER2);
+
+/* One of each kind: all of these can be accessed once the vGIC is initialized. */
+static const struct vgic_reg other_regs[] = {
+	DIST("GICD_CTLR", GICD_CTLR),
+	DIST("GICD_TYPER", GICD_TYPER),
+	DIST("GICD_STATUSR", GICD_STATUSR),
+	DIST("GICD_IGROUPR1", GICD_IGROUPR + 4),
+	DIST("GICD_ISENABLER1", GICD_ISENABLER + 4),
+	DIST("GICD_ICENABLER1", GICD_ICENABLER + 4),
+	DIST("GICD_ISPENDR1", GICD_ISPENDR + 4),
+	DIST("GICD_ICPENDR1", GICD_ICPENDR + 4),
+	DIST("GICD_ISACTIVER1", GICD_ISACTIVER + 4),
+	DIST("GICD_ICACTIVER1", GICD_ICACTIVER + 4),
+	DIST("GICD_IPRIORITYR8", GICD_IPRIORITYR + 32),
+	DIST("GICD_ICFGR2", GICD_ICFGR + 8),
+	DIST("GICD_IROUTER32", GICD_IROUTER + 32 * 8),
+	DIST("GICD_PIDR2", GICD_PIDR2),
+	REDIST("GICR_CTLR", 0, GICR_CTLR),
+	REDIST("GICR_IIDR", 0, GICR_IIDR),
+	/* The offsets of GICD_IIDR and GICD_TYPER2, but another frame. */
+	REDIST("GICR_TYPER", 0, GICR_TYPER),
+	REDIST("GICR_TYPER.hi", 0, GICR_TYPER + 4),
+	REDIST("GICR_TYPER of vCPU1", 1, GICR_TYPER),
+	REDIST("GICR_WAKER", 0, GICR_WAKER),
+	REDIST("GICR_PROPBASER", 0, GICR_PROPBASER),
+	REDIST("GICR_PENDBASER", 1, GICR_PENDBASER),
+	REDIST("GICR_PIDR2", 0, GICR_PIDR2),
+	REDIST("GICR_IGROUPR0", 0, GICR_SGI_BASE + GICR_IGROUPR0),
+	REDIST("GICR_ISENABLER0", 0, GICR_SGI_BASE + GICR_ISENABLER0),
+	REDIST("GICR_ISPENDR0", 1, GICR_SGI_BASE + GICR_ISPENDR0),
+	REDIST("GICR_IPRIORITYR0", 0, GICR_SGI_BASE + GICR_IPRIORITYR0),
+	REDIST("GICR_ICFGR0", 1, GICR_SGI_BASE + GICR_ICFGR0),
+	SYSREG(0, ICC_PMR_EL1),
+	SYSREG(0, ICC_BPR0_EL1),
+	SYSREG(0, ICC_AP0R0_EL1),
+	SYSREG(1, ICC_AP1R0_EL1),
+	SYSREG(0, ICC_BPR1_EL1),
+	SYSREG(1, ICC_CTLR_EL1),
+	SYSREG(0, ICC_SRE_EL1),
+	SYSREG(0, ICC_IGRPEN0_EL1),
+	SYSREG(1, ICC_IGRPEN1_EL1),
+	LEVEL("line level of PPIs", 0, 0),
+	LEVEL("line level of PPIs of vCPU1", 1, 0),
+	LEVEL("line level of SPIs", 0, 32),
+};
+
+struct vm_gic {
+	struct kvm_vm *vm;
+	int fd;
+	int nr_vcpus;
+	struct kvm_vcpu *vcpus[MAX_VCPUS];
+	u64 values[ARRAY_SIZE(other_regs)];
+};
+
+static u32 guest_running, guest_stop;
+
+static void guest_code(void)
+{
+	WRITE_ONCE(guest_running, 1);
+	while (!READ_ONCE(guest_stop))
+		;
+	GUEST_DONE();
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
+/* What an ioctl() returned, given 0 or -errno. */
+static const char *ret_name(int ret)
+{
+	static char buf[4][32];
+	static int i;
+
+	i = (i + 1) % ARRAY_SIZE(buf);
+
+	switch (ret) {
+	case 0:		return "0";
+	case -EBUSY:	return "-1 (EBUSY)";
+	case -EFAULT:	return "-1 (EFAULT)";
+	case -EINVAL:	return "-1 (EINVAL)";
+	case -EIO:	return "-1 (EIO)";
+	case -ENOENT:	return "-1 (ENOENT)";
+	case -ENXIO:	return "-1 (ENXIO)";
+	}
+
+	snprintf(buf[i], sizeof(buf[i]), "-1 (errno %d)", -ret);
+	return buf[i];
+}
+
+/* All accessors return 0 or -errno. */
+static int vgic_access(struct vm_gic *gic, const struct vgic_reg *reg, bool write, void *val)
+{
+	int r;
+
+	if (write)
+		r = __kvm_device_attr_set(gic->fd, reg->group, reg->attr, val);
+	else
+		r = __kvm_device_attr_get(gic->fd, reg->group, reg->attr, val);
+
+	return r ? -errno : 0;
+}
+
+static int vgic_write(struct vm_gic *gic, const struct vgic_reg *reg, u64 val)
+{
+	return vgic_access(gic, reg, true, &val);
+}
+
+static int vgic_read(struct vm_gic *gic, const struct vgic_reg *reg, u64 *val)
+{
+	*val = 0;
+	return vgic_access(gic, reg, false, val);
+}
+
+static int vgic_ctrl_init(struct vm_gic *gic)
+{
+	int r = __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				      KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+
+	return r ? -errno : 0;
+}
+
+static u32 iidr_with_rev(u32 val, u32 rev)
+{
+	return (val & ~GICD_IIDR_REVISION_MASK) | FIELD_PREP(GICD_IIDR_REVISION_MASK, rev);
+}
+
+/* Every vCPU is created, the vGIC is configured, but it is not initialized. */
+static void vm_gic_create(struct vm_gic *gic, int nr_vcpus)
+{
+	gic->nr_vcpus = nr_vcpus;
+	gic->vm = vm_create_with_vcpus(nr_vcpus, guest_code, gic->vcpus);
+	gic->fd = __vgic_v3_setup(gic->vm, nr_vcpus, NR_IRQS);
+	TEST_ASSERT(gic->fd >= 0, KVM_IOCTL_ERROR(KVM_CREATE_DEVICE, gic->fd));
+}
+
+static void vm_gic_destroy(struct vm_gic *gic)
+{
+	close(gic->fd);
+	kvm_vm_free(gic->vm);
+}
+
+/* vCPUs that are held in KVM_GET_ONE_REG until they are released. */
+struct holder {
+	pthread_t thread;
+	struct kvm_vcpu *vcpu;
+	void *page;
+	u64 val;
+	int ret;
+};
+
+struct held_vcpus {
+	int uffd;
+	int nr;
+	size_t page_size;
+	void *area;
+	struct holder holders[MAX_VCPUS];
+};
+
+static void *holder_fn(void *arg)
+{
+	struct holder *h = arg;
+
+	h->ret = ioctl(h->vcpu->fd, KVM_GET_ONE_REG, h->page) ? -errno : 0;
+	return NULL;
+}
+
+/*
+ * Return 0 once each of the vCPUs is held, or -errno if this kernel doesn't let
+ * the test handle page faults of the kernel.
+ */
+static int hold_vcpus(struct held_vcpus *held, struct vm_gic *gic, int nr)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffd_msg msg;
+	struct pollfd pfd;
+	int i, r;
+
+	held->uffd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (held->uffd < 0)
+		return -errno;
+
+	held->nr = nr;
+	held->page_size = getpagesize();
+	held->area = kvm_mmap(nr * held->page_size, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	r = ioctl(held->uffd, UFFDIO_API, &api);
+	TEST_ASSERT(!r, KVM_IOCTL_ERROR(UFFDIO_API, r));
+
+	reg.range.start = (u64)held->area;
+	reg.range.len = nr * held->page_size;
+	r = ioctl(held->uffd, UFFDIO_REGISTER, &reg);
+	TEST_ASSERT(!r, KVM_IOCTL_ERROR(UFFDIO_REGISTER, r));
+
+	for (i = 0; i < nr; i++) {
+		struct holder *h = &held->holders[i];
+
+		h->vcpu = gic->vcpus[i];
+		h->page = held->area + i * held->page_size;
+		pthread_create(&h->thread, NULL, holder_fn, h);
+	}
+
+	/* KVM touches the page with vcpu->mutex held, and not before. */
+	pfd.fd = held->uffd;
+	pfd.events = POLLIN;
+	for (i = 0; i < nr; i++) {
+		r = poll(&pfd, 1, PATIENCE_MS);
+		TEST_ASSERT(r == 1, "Want %d vCPUs held after %u ms, got %d",
+			    nr, PATIENCE_MS, i);
+		r = read(held->uffd, &msg, sizeof(msg));
+		TEST_ASSERT(r == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT,
+			    "Want a page fault, got event 0x%x (read returned %d)",
+			    msg.event, r);
+	}
+
+	return 0;
+}
+
+static void release_vcpus(struct held_vcpus *held)
+{
+	u8 *src = kvm_mmap(held->page_size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	struct kvm_one_reg *reg = (void *)src;
+	int i, r;
+
+	for (i = 0; i < held->nr; i++) {
+		struct holder *h = &held->holders[i];
+		struct uffdio_copy copy = {
+			.src = (u64)src,
+			.dst = (u64)h->page,
+			.len = held->page_size,
+		};
+
+		reg->id = ARM64_CORE_REG(regs.pc);
+		reg->addr = (u64)&h->val;
+		r = ioctl(held->uffd, UFFDIO_COPY, &copy);
+		TEST_ASSERT(!r, KVM_IOCTL_ERROR(UFFDIO_COPY, r));
+	}
+
+	for (i = 0; i < held->nr; i++) {
+		struct holder *h = &held->holders[i];
+
+		pthread_join(h->thread, NULL);
+		TEST_ASSERT(!h->ret, "KVM_GET_ONE_REG of vCPU%d: want 0, got %s",
+			    i, ret_name(h->ret));
+	}
+
+	kvm_munmap(src, held->page_size);
+	kvm_munmap(held->area, held->nr * held->page_size);
+	close(held->uffd);
+}
+
+/* vCPUs that read their list of registers until they are told to stop. */
+struct looper {
+	pthread_t thread;
+	struct kvm_vcpu *vcpu;
+	struct looping_vcpus *all;
+	int ret;
+};
+
+struct looping_vcpus {
+	int nr;
+	int started;
+	bool stop;
+	struct looper loopers[MAX_VCPUS];
+};
+
+static void *looper_fn(void *arg)
+{
+	struct looper *l = arg;
+	struct kvm_reg_list *list = vcpu_get_reg_list(l->vcpu);
+	bool started = false;
+
+	while (!READ_ONCE(l->all->stop) && !l->ret) {
+		if (__vcpu_ioctl(l->vcpu, KVM_GET_REG_LIST, list))
+			l->ret = -errno;
+		if (!started)
+			__atomic_fetch_add(&l->all->started, 1, __ATOMIC_SEQ_CST);
+		started = true;
+	}
+
+	free(list);
+	return NULL;
+}
+
+static void loop_vcpus(struct looping_vcpus *loop, struct vm_gic *gic, int nr)
+{
+	u64 deadline = now_ms() + PATIENCE_MS;
+	int i;
+
+	loop->nr = nr;
+	loop->started = 0;
+	loop->stop = false;
+
+	for (i = 0; i < nr; i++) {
+		struct looper *l = &loop->loopers[i];
+
+		l->vcpu = gic->vcpus[i];
+		l->all = loop;
+		l->ret = 0;
+		pthread_create(&l->thread, NULL, looper_fn, l);
+	}
+
+	while (READ_ONCE(loop->started) < nr) {
+		TEST_ASSERT(now_ms() < deadline, "Want %d looping vCPUs after %u ms, got %d",
+			    nr, PATIENCE_MS, READ_ONCE(loop->started));
+		usleep(1000);
+	}
+}
+
+static void stop_vcpus(struct looping_vcpus *loop)
+{
+	int i;
+
+	WRITE_ONCE(loop->stop, true);
+
+	for (i = 0; i < loop->nr; i++) {
+		struct looper *l = &loop->loopers[i];
+
+		pthread_join(l->thread, NULL);
+		TEST_ASSERT(!l->ret, "KVM_GET_REG_LIST of vCPU%d: want 0, got %s",
+			    i, ret_name(l->ret));
+	}
+}
+
+/*
+ * Access a register again and again, for at most @max_ms.  Writes go through
+ * the @nr_vals values in turn.
+ */
+static void expect_accesses(struct __test_metadata *_metadata, struct vm_gic *gic,
+			    const struct vgic_reg *reg, bool write, const u64 *vals, int nr_vals,
+			    int want, u64 max_ms, const char *with)
+{
+	int i, ret, got = want, bad = 0, wrong = 0;
+	u64 val, deadline = now_ms() + max_ms;
+
+	for (i = 0; i < NR_ACCESSES && (i < MIN_ACCESSES || now_ms() < deadline); i++) {
+		if (write)
+			ret = vgic_write(gic, reg, vals[i % nr_vals]);
+		else
+			ret = vgic_read(gic, reg, &val);
+
+		if (ret != want) {
+			got = ret;
+			bad++;
+		} else if (!write && !ret && val != vals[0]) {
+			wrong++;
+		}
+	}
+
+	EXPECT_EQ(0, bad)
+		TH_LOG("%s %s with %s: want %s, got %s, %d of %d", reg->name,
+		       write ? "write" : "read", with, ret_name(want), ret_name(got), bad, i);
+	EXPECT_EQ(0, wrong)
+		TH_LOG("%s read with %s: want 0x%llx, got another value, %d of %d",
+		       reg->name, with, (unsigned long long)vals[0], wrong, i);
+}
+
+static void expect_access(struct __test_metadata *_metadata, struct vm_gic *gic,
+			  const struct vgic_reg *reg, bool write, u64 val, int want,
+			  const char *when)
+{
+	int got = write ? vgic_write(gic, reg, val) : vgic_read(gic, reg, &val);
+
+	EXPECT_EQ(want, got)
+		TH_LOG("%s %s %s: want %s, got %s", reg->name, write ? "write" : "read",
+		       when, ret_name(want), ret_name(got));
+}
+
+static void expect_value(struct __test_metadata *_metadata, struct vm_gic *gic,
+			 const struct vgic_reg *reg, u32 want, const char *when)
+{
+	u64 got;
+	int r = vgic_read(gic, reg, &got);
+
+	EXPECT_EQ(0, r)
+		TH_LOG("%s read %s: want 0, got %s", reg->name, when, ret_name(r));
+	EXPECT_EQ(want, (u32)got)
+		TH_LOG("%s %s: want 0x%x, got 0x%x", reg->name, when, want, (u32)got);
+}
+
+/* Nothing but GICD_IIDR and GICD_TYPER2 is accessible before initialization. */
+static void expect_others_busy(struct __test_metadata *_metadata, struct vm_gic *gic,
+			       const char *when)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(other_regs); i++) {
+		expect_access(_metadata, gic, &other_regs[i], false, 0, -EBUSY, when);
+		expect_access(_metadata, gic, &other_regs[i], true, gic->values[i], -EBUSY, when);
+	}
+}
+
+/*
+ * 2, 8 and 64 vCPUs, all of them busy, and an uninitialized vGIC.
+ */
+FIXTURE(busy_vcpus)
+{
+	struct vm_gic gic;
+	struct held_vcpus held;
+	struct looping_vcpus loop;
+	char with[64];
+	u64 iidr, typer2;
+};
+
+FIXTURE_VARIANT(busy_vcpus)
+{
+	int nr;
+	bool held;
+};
+
+FIXTURE_VARIANT_ADD(busy_vcpus, held_2) { .nr = 2, .held = true, };
+FIXTURE_VARIANT_ADD(busy_vcpus, held_8) { .nr = 8, .held = true, };
+FIXTURE_VARIANT_ADD(busy_vcpus, held_64) { .nr = 64, .held = true, };
+FIXTURE_VARIANT_ADD(busy_vcpus, loop_2) { .nr = 2, };
+FIXTURE_VARIANT_ADD(busy_vcpus, loop_8) { .nr = 8, };
+FIXTURE_VARIANT_ADD(busy_vcpus, loop_64) { .nr = 64, };
+
+FIXTURE_SETUP(busy_vcpus)
+{
+	int r;
+
+	vm_gic_create(&self->gic, variant->nr);
+	ASSERT_EQ(0, vgic_read(&self->gic, &iidr, &self->iidr));
+	ASSERT_EQ(0, vgic_read(&self->gic, &typer2, &self->typer2));
+
+	snprintf(self->with, sizeof(self->with), "%d busy vCPUs (%s)", variant->nr,
+		 variant->held ? "held" : "looping");
+
+	if (!variant->held) {
+		loop_vcpus(&self->loop, &self->gic, variant->nr);
+		return;
+	}
+
+	r = hold_vcpus(&self->held, &self->gic, variant->nr);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+}
+
+FIXTURE_TEARDOWN(busy_vcpus)
+{
+	if (!variant->held)
+		stop_vcpus(&self->loop);
+	else
+		release_vcpus(&self->held);
+
+	vm_gic_destroy(&self->gic);
+}
+
+TEST_F(busy_vcpus, write)
+{
+	u64 max_ms = variant->held ? PATIENCE_MS : MAX_LOOP_MS;
+	u64 revs[] = { iidr_with_rev(self->iidr, 2), iidr_with_rev(self->iidr, 3) };
+
+	expect_accesses(_metadata, &self->gic, &iidr, true, revs, ARRAY_SIZE(revs),
+			0, max_ms, self->with);
+	expect_accesses(_metadata, &self->gic, &typer2, true, &self->typer2, 1,
+			0, max_ms, self->with);
+}
+
+TEST_F(busy_vcpus, read)
+{
+	u64 max_ms = variant->held ? PATIENCE_MS : MAX_LOOP_MS;
+
+	expect_accesses(_metadata, &self->gic, &iidr, false, &self->iidr, 1,
+			0, max_ms, self->with);
+	expect_accesses(_metadata, &self->gic, &typer2, false, &self->typer2, 1,
+			0, max_ms, self->with);
+}
+
+TEST_F(busy_vcpus, other_registers)
+{
+	expect_others_busy(_metadata, &self->gic, self->with);
+}
+
+/*
+ * Two idle vCPUs and an uninitialized vGIC.
+ */
+FIXTURE(vgic)
+{
+	struct vm_gic gic;
+	struct held_vcpus held;
+	u64 iidr, typer2;
+};
+
+FIXTURE_SETUP(vgic)
+{
+	vm_gic_create(&self->gic, 2);
+	ASSERT_EQ(0, vgic_read(&self->gic, &iidr, &self->iidr));
+	ASSERT_EQ(0, vgic_read(&self->gic, &typer2, &self->typer2));
+}
+
+FIXTURE_TEARDOWN(vgic)
+{
+	vm_gic_destroy(&self->gic);
+}
+
+TEST_F(vgic, other_registers_before_init)
+{
+	struct vgic_reg reg;
+	char name[32];
+
+	expect_others_busy(_metadata, &self->gic, "before init");
+
+	/*
+	 * The offset has to match exactly, and so does the group.  Go through
+	 * the dense part of the frames word by word and spot-check the rest.
+	 */
+	reg.name = name;
+	for (reg.attr = 0; reg.attr < SZ_64K; reg.attr += reg.attr < SZ_4K ? 4 : SZ_256) {
+		reg.group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
+		snprintf(name, sizeof(name), "GICD+0x%llx", (unsigned long long)reg.attr);
+		if (reg.attr != GICD_IIDR && reg.attr != GICD_TYPER2)
+			expect_access(_metadata, &self->gic, &reg, false, 0, -EBUSY, "before init");
+
+		reg.group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS;
+		snprintf(name, sizeof(name), "GICR+0x%llx", (unsigned long long)reg.attr);
+		expect_access(_metadata, &self->gic, &reg, false, 0, -EBUSY, "before init");
+	}
+
+	reg.group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS;
+	for (reg.attr = GICD_IIDR + 1; reg.attr < GICD_IIDR + 8; reg.attr++) {
+		if (reg.attr == GICD_TYPER2)
+			continue;
+		snprintf(name, sizeof(name), "GICD+0x%llx", (unsigned long long)reg.attr);
+		expect_access(_metadata, &self->gic, &reg, true, 0, -EBUSY, "before init");
+	}
+}
+
+TEST_F(vgic, errors_before_init)
+{
+	const struct vgic_reg ctlr = DIST("GICD_CTLR", GICD_CTLR);
+	const struct vgic_reg no_vcpu = REDIST("GICR_CTLR of no vCPU", 2, GICR_CTLR);
+	const struct {
+		const struct vgic_reg *reg;
+		bool write;
+		int want;
+	} bad_pointer[] = {
+		/* A value is read before, and returned after, all other checks. */
+		{ &iidr, true, -EFAULT },
+		{ &iidr, false, -EFAULT },
+		{ &typer2, true, -EFAULT },
+		{ &typer2, false, -EFAULT },
+		{ &ctlr, true, -EFAULT },
+		{ &ctlr, false, -EBUSY },
+		{ &no_vcpu, true, -EINVAL },
+		{ &no_vcpu, false, -EINVAL },
+	};
+	int i, got;
+
+	for (i = 0; i < ARRAY_SIZE(bad_pointer); i++) {
+		got = vgic_access(&self->gic, bad_pointer[i].reg, bad_pointer[i].write, NULL);
+		EXPECT_EQ(bad_pointer[i].want, got)
+			TH_LOG("%s %s at NULL: want %s, got %s", bad_pointer[i].reg->name,
+			       bad_pointer[i].write ? "write" : "read",
+			       ret_name(bad_pointer[i].want), ret_name(got));
+	}
+
+	expect_access(_metadata, &self->gic, &no_vcpu, false, 0, -EINVAL, "before init");
+	expect_access(_metadata, &self->gic, &no_vcpu, true, 0, -EINVAL, "before init");
+}
+
+TEST_F(vgic, iidr_values)
+{
+	u32 latest = FIELD_GET(GICD_IIDR_REVISION_MASK, self->iidr);
+	u32 good = self->iidr;
+	int rev, r, bit;
+	char when[64];
+
+	/* A VM gets the latest revision, 2 and 3 have always been settable. */
+	EXPECT_GE(latest, 3);
+
+	for (rev = 0; rev <= FIELD_MAX(GICD_IIDR_REVISION_MASK); rev++) {
+		u32 val = iidr_with_rev(self->iidr, rev);
+
+		snprintf(when, sizeof(when), "of revision %d", rev);
+		if (rev >= 2 && rev <= latest) {
+			expect_access(_metadata, &self->gic, &iidr, true, val, 0, when);
+			good = val;
+		} else if (rev == 1) {
+			/* Known to some kernels only. */
+			r = vgic_write(&self->gic, &iidr, val);
+			if (!r)
+				good = val;
+			else
+				EXPECT_EQ(-EINVAL, r)
+					TH_LOG("GICD_IIDR write %s: want 0 or %s, got %s", when,
+					       ret_name(-EINVAL), ret_name(r));
+		} else {
+			expect_access(_metadata, &self->gic, &iidr, true, val, -EINVAL, when);
+		}
+		expect_value(_metadata, &self->gic, &iidr, good, when);
+	}
+
+	/* Only the revision can be changed. */
+	for (bit = 0; bit < 32; bit++) {
+		if (BIT(bit) & GICD_IIDR_REVISION_MASK)
+			continue;
+		snprintf(when, sizeof(when), "with bit %d flipped", bit);
+		expect_access(_metadata, &self->gic, &iidr, true, good ^ BIT(bit), -EINVAL, when);
+		expect_value(_metadata, &self->gic, &iidr, good, when);
+	}
+}
+
+TEST_F(vgic, typer2_values)
+{
+	u32 good = self->typer2;
+	char when[64];
+	int bit;
+
+	/* What isn't nASSGIcap, or isn't supported by the hardware, is fixed. */
+	for (bit = 0; bit < 32; bit++) {
+		if ((BIT(bit) & GICD_TYPER2_nASSGIcap) && (self->typer2 & GICD_TYPER2_nASSGIcap))
+			continue;
+		snprintf(when, sizeof(when), "with bit %d flipped", bit);
+		expect_access(_metadata, &self->gic, &typer2, true, good ^ BIT(bit), -EINVAL, when);
+		expect_value(_metadata, &self->gic, &typer2, good, when);
+	}
+
+	if (self->typer2 & GICD_TYPER2_nASSGIcap) {
+		good &= ~GICD_TYPER2_nASSGIcap;
+		expect_access(_metadata, &self->gic, &typer2, true, good, 0, "without nASSGIcap");
+		expect_value(_metadata, &self->gic, &typer2, good, "without nASSGIcap");
+	}
+
+	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+
+	expect_access(_metadata, &self->gic, &typer2, true, good, 0, "unchanged, after init");
+	expect_access(_metadata, &self->gic, &typer2, true, good ^ GICD_TYPER2_nASSGIcap, -EBUSY,
+		      "with nASSGIcap flipped, after init");
+	expect_value(_metadata, &self->gic, &typer2, good, "after init");
+}
+
+/* What is written while vCPUs are busy is what the initialized vGIC works with. */
+TEST_F(vgic, iidr_used_by_init)
+{
+	const struct vgic_reg gicr_ctlr = REDIST("GICR_CTLR", 1, GICR_CTLR);
+	int r;
+
+	r = hold_vcpus(&self->held, &self->gic, 2);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+
+	/* Revision 2 doesn't have GICR_CTLR.{IR,CES}. */
+	expect_value(_metadata, &self->gic, &iidr, self->iidr, "before init, 2 busy vCPUs");
+	expect_access(_metadata, &self->gic, &iidr, true, iidr_with_rev(self->iidr, 2), 0,
+		      "before init, 2 busy vCPUs");
+	r = vgic_ctrl_init(&self->gic);
+	release_vcpus(&self->held);
+	ASSERT_EQ(0, r);
+
+	expect_value(_metadata, &self->gic, &iidr, iidr_with_rev(self->iidr, 2), "after init");
+	expect_value(_metadata, &self->gic, &gicr_ctlr, 0, "with revision 2");
+
+	/* That the bits are there with revision 3 makes sure that they can be missed. */
+	expect_access(_metadata, &self->gic, &iidr, true, iidr_with_rev(self->iidr, 3), 0,
+		      "after init");
+	expect_value(_metadata, &self->gic, &gicr_ctlr, GICR_CTLR_IR | GICR_CTLR_CES,
+		     "with revision 3");
+}
+
+/* Every register is accessible after initialization, as long as vCPUs are idle. */
+static void read_all_regs(struct __test_metadata *_metadata, struct vm_gic *gic)
+{
+	int i, r;
+
+	for (i = 0; i < ARRAY_SIZE(other_regs); i++) {
+		r = vgic_read(gic, &other_regs[i], &gic->values[i]);
+		EXPECT_EQ(0, r)
+			TH_LOG("%s read after init, idle vCPUs: want 0, got %s",
+			       other_regs[i].name, ret_name(r));
+	}
+}
+
+static void expect_all_busy(struct __test_metadata *_metadata, struct vm_gic *gic,
+			    u64 iidr_val, u64 typer2_val, const char *when)
+{
+	expect_others_busy(_metadata, gic, when);
+	expect_access(_metadata, gic, &iidr, false, 0, -EBUSY, when);
+	expect_access(_metadata, gic, &iidr, true, iidr_val, -EBUSY, when);
+	expect_access(_metadata, gic, &typer2, false, 0, -EBUSY, when);
+	expect_access(_metadata, gic, &typer2, true, typer2_val, -EBUSY, when);
+}
+
+TEST_F(vgic, after_init_held_vcpu)
+{
+	int r;
+
+	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	read_all_regs(_metadata, &self->gic);
+
+	r = hold_vcpus(&self->held, &self->gic, 1);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+
+	expect_all_busy(_metadata, &self->gic, iidr_with_rev(self->iidr, 2), self->typer2,
+			"after init, held vCPU");
+	release_vcpus(&self->held);
+
+	expect_value(_metadata, &self->gic, &iidr, self->iidr, "after init");
+	read_all_regs(_metadata, &self->gic);
+}
+
+static void *run_fn(void *arg)
+{
+	vcpu_run(arg);
+	return NULL;
+}
+
+TEST_F(vgic, after_init_running_vcpu)
+{
+	struct kvm_vcpu *vcpu = self->gic.vcpus[1];
+	u64 deadline = now_ms() + PATIENCE_MS;
+	pthread_t thread;
+
+	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	read_all_regs(_metadata, &self->gic);
+
+	guest_running = 0;
+	guest_stop = 0;
+	sync_global_to_guest(self->gic.vm, guest_running);
+	sync_global_to_guest(self->gic.vm, guest_stop);
+	pthread_create(&thread, NULL, run_fn, vcpu);
+
+	do {
+		ASSERT_LT(now_ms(), deadline)
+			TH_LOG("want a running vCPU after %u ms, got none", PATIENCE_MS);
+		usleep(1000);
+		sync_global_from_guest(self->gic.vm, guest_running);
+	} while (!guest_running);
+
+	expect_all_busy(_metadata, &self->gic, iidr_with_rev(self->iidr, 2), self->typer2,
+			"after init, running vCPU");
+
+	guest_stop = 1;
+	sync_global_to_guest(self->gic.vm, guest_stop);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(UCALL_DONE, get_ucall(vcpu, NULL));
+
+	expect_value(_metadata, &self->gic, &iidr, self->iidr, "after init");
+	read_all_regs(_metadata, &self->gic);
+}
+
+/*
+ * A writer of GICD_IIDR that doesn't stop when the vGIC gets initialized.  All
+ * vCPUs are held: a write succeeds as long as the vGIC is not initialized, and
+ * fails from then on.
+ */
+struct racing_writer {
+	pthread_t thread;
+	struct vm_gic *gic;
+	u32 vals[2];
+	u32 last;		/* what was written last, successfully */
+	int attempts;
+	bool init_done;
+	int busy;		/* refused with -EBUSY */
+	int early_busy;		/* ditto, among the first NR_RACE_WRITES */
+	int other;		/* any other error */
+	int after_busy;		/* succeeded, after one was refused */
+	int after_init;		/* succeeded, but started after CTRL_INIT returned */
+};
+
+static void *racing_writer_fn(void *arg)
+{
+	struct racing_writer *w = arg;
+	int i, r, late = 0;
+	bool init_done;
+
+	for (i = 0; late < NR_RACE_WRITES; i++) {
+		init_done = __atomic_load_n(&w->init_done, __ATOMIC_SEQ_CST);
+		late += init_done;
+
+		r = vgic_write(w->gic, &iidr, w->vals[i % 2]);
+		if (!r) {
+			w->last = w->vals[i % 2];
+			w->after_busy += !!w->busy;
+			w->after_init += init_done;
+		} else if (r == -EBUSY) {
+			w->busy++;
+			w->early_busy += i < NR_RACE_WRITES;
+		} else {
+			w->other++;
+		}
+		__atomic_store_n(&w->attempts, i + 1, __ATOMIC_SEQ_CST);
+	}
+
+	return NULL;
+}
+
+TEST(init_races_with_writes)
+{
+	u64 deadline = now_ms() + PATIENCE_MS;
+	struct held_vcpus held;
+	struct vm_gic gic;
+	int i, r;
+	u64 val;
+
+	for (i = 0; i < NR_RACES; i++) {
+		struct racing_writer w = { .gic = &gic };
+
+		vm_gic_create(&gic, 2);
+		ASSERT_EQ(0, vgic_read(&gic, &iidr, &val));
+		w.vals[0] = iidr_with_rev(val, 2);
+		w.vals[1] = iidr_with_rev(val, 3);
+		w.last = val;
+
+		r = hold_vcpus(&held, &gic, 2);
+		if (r)
+			SKIP(return, "userfaultfd: %s", strerror(-r));
+
+		pthread_create(&w.thread, NULL, racing_writer_fn, &w);
+		while (__atomic_load_n(&w.attempts, __ATOMIC_SEQ_CST) < NR_RACE_WRITES) {
+			ASSERT_LT(now_ms(), deadline)
+				TH_LOG("want %d writes, got %d", NR_RACE_WRITES, w.attempts);
+			usleep(100);
+		}
+
+		r = vgic_ctrl_init(&gic);
+		__atomic_store_n(&w.init_done, true, __ATOMIC_SEQ_CST);
+		pthread_join(w.thread, NULL);
+		release_vcpus(&held);
+
+		EXPECT_EQ(0, r)
+			TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+		EXPECT_EQ(0, w.early_busy)
+			TH_LOG("GICD_IIDR write before init: want 0, got %s, %d of %d",
+			       ret_name(-EBUSY), w.early_busy, NR_RACE_WRITES);
+		EXPECT_EQ(0, w.other)
+			TH_LOG("GICD_IIDR write: want 0 or %s, got another error, %d of %d",
+			       ret_name(-EBUSY), w.other, w.attempts);
+		EXPECT_EQ(0, w.after_busy)
+			TH_LOG("GICD_IIDR write after one was refused: want %s, got 0, %d of %d",
+			       ret_name(-EBUSY), w.after_busy, w.attempts);
+		EXPECT_EQ(0, w.after_init)
+			TH_LOG("GICD_IIDR write after init, held vCPU: want %s, got 0, %d of %d",
+			       ret_name(-EBUSY), w.after_init, NR_RACE_WRITES);
+		expect_value(_metadata, &gic, &iidr, w.last, "after the race");
+
+		vm_gic_destroy(&gic);
+	}
+}
+
+/*
+ * The same race, step by step: kvm_lifecycle's pause points keep one of the
+ * threads where the other must not overtake it.
+ */
+struct racer {
+	pthread_t thread;
+	struct vm_gic *gic;
+	void (*fn)(struct racer *r);
+	pid_t tid;
+	u64 val;
+	bool go;
+	bool done;
+	int ret;
+};
+
+static void *racer_fn(void *arg)
+{
+	struct racer *r = arg;
+
+	__atomic_store_n(&r->tid, syscall(__NR_gettid), __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&r->go, __ATOMIC_SEQ_CST))
+		usleep(100);
+
+	r->fn(r);
+
+	__atomic_store_n(&r->done, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void race_write(struct racer *r)
+{
+	r->ret = vgic_write(r->gic, &iidr, r->val);
+}
+
+static void race_init(struct racer *r)
+{
+	r->ret = vgic_ctrl_init(r->gic);
+}
+
+static void racer_start(struct racer *r)
+{
+	pthread_create(&r->thread, NULL, racer_fn, r);
+	while (!__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST))
+		usleep(100);
+}
+
+static void racer_go(struct racer *r)
+{
+	__atomic_store_n(&r->go, true, __ATOMIC_SEQ_CST);
+}
+
+static bool racer_done(struct racer *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
+}
+
+static void read_pause(int fd, int *hits, int *inside)
+{
+	char buf[128];
+	int r;
+
+	r = kvm_lifecycle_read(fd, buf, sizeof(buf));
+	TEST_ASSERT(r > 0 && sscanf(buf, "hits %d inside %d", hits, inside) == 2,
+		    "Want 'hits <n> inside <n> ...', got '%s' (%d)", buf, r);
+}
+
+/*
+ * Let @first go and pause it at the entry of @function, then let @second go
+ * and tell if it returns while @first is still there.
+ */
+static void race(struct __test_metadata *_metadata, int pause, const char *function,
+		 struct racer *first, struct racer *second, bool *hit, bool *overtaken)
+{
+	u64 deadline = now_ms() + PATIENCE_MS;
+	int r, hits, inside;
+
+	racer_start(first);
+	racer_start(second);
+
+	r = __kvm_lifecycle_write(pause, "%s %d %d 1", function, first->tid, PAUSE_US);
+	ASSERT_EQ(0, r)
+		TH_LOG("pause at %s: want 0, got %s", function, ret_name(r));
+
+	racer_go(first);
+	do {
+		ASSERT_LT(now_ms(), deadline)
+			TH_LOG("want a thread at %s after %u ms, got none", function, PATIENCE_MS);
+		read_pause(pause, &hits, &inside);
+	} while (!hits && !racer_done(first));
+
+	racer_go(second);
+
+	*overtaken = false;
+	do {
+		bool done = racer_done(second);
+
+		/* Whoever is inside now was so when @second was done. */
+		read_pause(pause, &hits, &inside);
+		*overtaken |= done && inside;
+		usleep(1000);
+	} while (inside && !*overtaken);
+
+	*hit = hits;
+	__kvm_lifecycle_write(pause, "release");
+	pthread_join(first->thread, NULL);
+	pthread_join(second->thread, NULL);
+}
+
+TEST_F(vgic, init_waits_for_write)
+{
+	struct racer writer = {
+		.gic = &self->gic,
+		.fn = race_write,
+		.val = iidr_with_rev(self->iidr, 2),
+	};
+	struct racer init = { .gic = &self->gic, .fn = race_init };
+	const char *missing = kvm_lifecycle_missing("pause");
+	bool hit, overtaken;
+	int pause;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	pause = __kvm_lifecycle_open("pause");
+	if (pause < 0)
+		SKIP(return, "module kvm_lifecycle: pause: %s", strerror(-pause));
+
+	race(_metadata, pause, "vgic_v3_dist_uaccess", &writer, &init, &hit, &overtaken);
+	close(pause);
+
+	EXPECT_TRUE(hit)
+		TH_LOG("want the writer to access GICD_IIDR, it didn't");
+	EXPECT_FALSE(overtaken)
+		TH_LOG("want CTRL_INIT to wait for the write of GICD_IIDR, it didn't");
+	EXPECT_EQ(0, writer.ret)
+		TH_LOG("GICD_IIDR write before init: want 0, got %s", ret_name(writer.ret));
+	EXPECT_EQ(0, init.ret)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(init.ret));
+	expect_value(_metadata, &self->gic, &iidr, writer.val, "after init");
+}
+
+TEST_F(vgic, write_waits_for_init)
+{
+	struct racer writer = {
+		.gic = &self->gic,
+		.fn = race_write,
+		.val = iidr_with_rev(self->iidr, 2),
+	};
+	struct racer init = { .gic = &self->gic, .fn = race_init };
+	const char *missing = kvm_lifecycle_missing("pause");
+	bool hit, overtaken;
+	int pause, r;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	pause = __kvm_lifecycle_open("pause");
+	if (pause < 0)
+		SKIP(return, "module kvm_lifecycle: pause: %s", strerror(-pause));
+
+	/* With a held vCPU, the write can only succeed if it misses the init. */
+	r = hold_vcpus(&self->held, &self->gic, 1);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+
+	race(_metadata, pause, "kvm_vgic_setup_default_irq_routing", &init, &writer,
+	     &hit, &overtaken);
+	close(pause);
+	release_vcpus(&self->held);
+
+	EXPECT_TRUE(hit)
+		TH_LOG("want CTRL_INIT to set up the IRQ routing, it didn't");
+	EXPECT_EQ(0, init.ret)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(init.ret));
+	EXPECT_EQ(-EBUSY, writer.ret)
+		TH_LOG("GICD_IIDR write during init, held vCPU: want %s, got %s",
+		       ret_name(-EBUSY), ret_name(writer.ret));
+	EXPECT_FALSE(overtaken && !writer.ret)
+		TH_LOG("want the write of GICD_IIDR to wait for CTRL_INIT, it didn't");
+	expect_value(_metadata, &self->gic, &iidr, self->iidr, "after init");
+}
+
+int main(int argc, char **argv)
+{
+	test_disable_default_vgic();
+	TEST_REQUIRE(kvm_supports_vgic_v3());
+
+	return test_harness_run(argc, argv);
+}

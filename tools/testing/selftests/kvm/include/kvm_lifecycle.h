@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Access to the kvm_lifecycle module, and to the kernel's own reports.
+ *
+ * kvm_lifecycle observes a vCPU's life through debugfs, and with its "unsafe"
+ * parameter widens race windows and drives the GA Log notifier.  It is not
+ * part of the kernel: a test that needs one of its parts must skip, with the
+ * reason, where the part is missing.
+ *
+ * All state belongs to the open file, i.e. close() undoes everything that was
+ * done through the file.
+ */
+#ifndef SELFTEST_KVM_LIFECYCLE_H
+#define SELFTEST_KVM_LIFECYCLE_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/compiler.h>
+#include <linux/kernel.h>
+
+#define KVM_LIFECYCLE_DIR "/sys/kernel/debug/kvm_lifecycle"
+
+/*
+ * Open a file of the module.  Read-write where the file can be written, else
+ * read-only.  Returns the file descriptor or -errno.
+ */
+static inline int __kvm_lifecycle_open(const char *file)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), KVM_LIFECYCLE_DIR "/%s", file);
+
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 && (errno == EACCES || errno == EINVAL))
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Write one command.  Returns 0 or -errno. */
+static inline int __printf(2, 3) __kvm_lifecycle_write(int fd, const char *fmt, ...)
+{
+	char buf[256];
+	ssize_t len, r;
+	va_list ap;
+
+	va_start(ap, fmt);
+	len = vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+
+	if (len < 0 || len >= (ssize_t)sizeof(buf))
+		return -E2BIG;
+
+	r = pwrite(fd, buf, len, 0);
+	if (r < 0 && errno == ESPIPE)
+		r = write(fd, buf, len);
+	if (r < 0)
+		return -errno;
+
+	return r == len ? 0 : -EIO;
+}
+
+/*
+ * Read a file's current text, NUL terminated.  Returns the number of bytes
+ * without the NUL, or -errno.  Files that stream, i.e. hand out each line only
+ * once, are read from where the last read ended.
+ */
+static inline ssize_t kvm_lifecycle_read(int fd, char *buf, size_t len)
+{
+	ssize_t r;
+
+	r = pread(fd, buf, len - 1, 0);
+	if (r < 0 && errno == ESPIPE)
+		r = read(fd, buf, len - 1);
+	if (r < 0) {
+		buf[0] = '\0';
+		return -errno;
+	}
+
+	buf[r] = '\0';
+	return r;
+}
+
+/*
+ * Why a part of the module can't be used, as one line, or NULL if it can.  The
+ * text is good until the next call.
+ */
+static inline const char *kvm_lifecycle_missing(const char *part)
+{
+	static char reason[256];
+	char buf[4096], *line, *save;
+	size_t len = strlen(part);
+	int fd, r;
+
+	if (access(KVM_LIFECYCLE_DIR, F_OK)) {
+		snprintf(reason, sizeof(reason), "module kvm_lifecycle: %s: %s",
+			 KVM_LIFECYCLE_DIR, strerror(errno));
+		return reason;
+	}
+
+	fd = __kvm_lifecycle_open("parts");
+	if (fd < 0) {
+		snprintf(reason, sizeof(reason), "module kvm_lifecycle: parts: %s",
+			 strerror(-fd));
+		return reason;
+	}
+
+	r = kvm_lifecycle_read(fd, buf, sizeof(buf));
+	close(fd);
+	if (r < 0) {
+		snprintf(reason, sizeof(reason), "module kvm_lifecycle: parts: %s",
+			 strerror(-r));
+		return reason;
+	}
+
+	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strncmp(line, part, len) || line[len] != ' ')
+			continue;
+		if (!strcmp(line + len + 1, "ready"))
+			return NULL;
+		snprintf(reason, sizeof(reason), "module kvm_lifecycle: %.200s", line);
+		return reason;
+	}
+
+	snprintf(reason, sizeof(reason), "module kvm_lifecycle has no part '%s'", part);
+	return reason;
+}
+
+static inline bool kvm_lifecycle_available(const char *part)
+{
+	return !kvm_lifecycle_missing(part);
+}
+
+/*
+ * Open the kernel log at its end, i.e. only what is logged from now on counts.
+ * Returns the file descriptor or -errno.
+ */
+static inline int kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+
+	if (lseek(fd, 0, SEEK_END) < 0) {
+		int r = -errno;
+
+		close(fd);
+		return r;
+	}
+
+	return fd;
+}
+
+/*
+ * Is this line of the log the head of a report that the kernel has broken one
+ * of its own rules?  Memory leaks aren't looked for: kmemleak reports minutes
+ * later, in whichever test then runs.
+ */
+static inline bool kmsg_is_splat(const char *text)
+{
+	static const char * const heads[] = {
+		"BUG:",
+		"WARNING:",
+		"KASAN:",
+		"KCSAN:",
+		"UBSAN:",
+		"kernel BUG at",
+		"refcount_t:",
+		"INFO: task",
+		"INFO: trying to register non-static key",
+		"INFO: rcu",
+		"rcu_sched detected stalls",
+		"possible recursive locking",
+		"possible circular locking",
+		"suspicious RCU usage",
+		"DEBUG_LOCKS_WARN_ON",
+		"list_add corruption",
+		"list_del corruption",
+		"general protection fault",
+		"Oops",
+		"Kernel panic",
+		"unable to handle",
+		"Unable to handle kernel",
+		"Internal error:",
+	};
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(heads); i++) {
+		if (strstr(text, heads[i]))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * The first kernel report since kmsg_open() or since the last report that was
+ * found.  Whoever provokes a report must have been joined before, reports are
+ * in the log once the reporting task has gone on.
+ */
+static inline bool kmsg_find_splat(int fd, char *line, size_t len)
+{
+	char buf[8192], *text, *end;
+	ssize_t r;
+
+	for (;;) {
+		r = read(fd, buf, sizeof(buf) - 1);
+		if (r < 0 && (errno == EPIPE || errno == EINTR))
+			continue; /* overwritten before it was read */
+		if (r <= 0)
+			return false;
+		buf[r] = '\0';
+
+		/* "prio,sequence,time,flags;text\n key=value\n ..." */
+		text = strchr(buf, ';');
+		if (!text)
+			continue;
+		text++;
+		end = strchr(text, '\n');
+		if (end)
+			*end = '\0';
+
+		if (!kmsg_is_splat(text))
+			continue;
+
+		snprintf(line, len, "%s", text);
+		return true;
+	}
+}
+
+/*
+ * Fail the subtest if the kernel has reported anything since kmsg_open(), for
+ * use in tests and fixtures built on kselftest_harness.h.
+ */
+#define EXPECT_NO_SPLAT(kmsg_fd)						\
+do {										\
+	char __line[512];							\
+										\
+	while (kmsg_find_splat(kmsg_fd, __line, sizeof(__line))) {		\
+		TH_LOG("kernel splat: %s", __line);				\
+		_metadata->exit_code = KSFT_FAIL;				\
+	}									\
+} while (0)
+
+/*
+ * Fault injection into the allocations of the calling thread, either the n-th
+ * one, or each one from a slab cache.  The kernel's knobs are global, but only
+ * threads that ask for it are affected.
+ */
+#define FAULT_FAILSLAB	"/sys/kernel/debug/failslab/"
+#define FAULT_PAGE	"/sys/kernel/debug/fail_page_alloc/"
+
+struct fault_injection {
+	int nth_fd;
+	char slab_knob[128];
+	struct {
+		const char *path;
+		const char *value;
+		char old[32];
+	} knobs[9];
+};
+
+static inline int fault_knob_write(const char *path, const char *value)
+{
+	int fd, r = 0;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, value, strlen(value)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static inline int fault_knob_read(const char *path, char *value, size_t len)
+{
+	ssize_t r;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = read(fd, value, len - 1);
+	if (r < 0)
+		r = -errno;
+	close(fd);
+	value[r < 0 ? 0 : r] = '\0';
+	return r < 0 ? r : 0;
+}
+
+static inline void fault_injection_end(struct fault_injection *fi)
+{
+	int i;
+
+	if (fi->nth_fd < 0)
+		return;
+
+	for (i = ARRAY_SIZE(fi->knobs) - 1; i >= 0; i--) {
+		if (fi->knobs[i].old[0])
+			fault_knob_write(fi->knobs[i].path, fi->knobs[i].old);
+	}
+	close(fi->nth_fd);
+	fi->nth_fd = -1;
+}
+
+/*
+ * Let allocations that may sleep fail, too, as nearly all of KVM's do.  Returns
+ * NULL, or the reason why faults can't be injected.
+ */
+static inline const char *fault_injection_begin(struct fault_injection *fi)
+{
+	static char reason[192];
+	int i, r;
+
+	*fi = (struct fault_injection) {
+		.knobs = {
+			{ FAULT_FAILSLAB "verbose", "0" },
+			{ FAULT_FAILSLAB "times", "-1" },
+			{ FAULT_FAILSLAB "task-filter", "Y" },
+			{ FAULT_FAILSLAB "probability", "0" },
+			{ FAULT_FAILSLAB "ignore-gfp-wait", "N" },
+			{ FAULT_PAGE "verbose", "0" },
+			{ FAULT_PAGE "probability", "0" },
+			{ FAULT_PAGE "min-order", "0" },
+			{ FAULT_PAGE "ignore-gfp-wait", "N" },
+		},
+	};
+
+	fi->nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fi->nth_fd < 0) {
+		snprintf(reason, sizeof(reason), "no fault injection: fail-nth: %s",
+			 strerror(errno));
+		return reason;
+	}
+
+	for (i = 0; i < (int)ARRAY_SIZE(fi->knobs); i++) {
+		r = fault_knob_read(fi->knobs[i].path, fi->knobs[i].old,
+				    sizeof(fi->knobs[i].old));
+		if (!r)
+			r = fault_knob_write(fi->knobs[i].path, fi->knobs[i].value);
+		if (r) {
+			snprintf(reason, sizeof(reason), "no fault injection: %s: %s",
+				 fi->knobs[i].path, strerror(-r));
+			fi->knobs[i].old[0] = '\0';
+			fault_injection_end(fi);
+			return reason;
+		}
+	}
+
+	return NULL;
+}
+
+/* Fail the @nth allocation from now on. */
+static inline int fault_arm(struct fault_injection *fi, unsigned int nth)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%u", nth);
+
+	return pwrite(fi->nth_fd, buf, len, 0) == len ? 0 : -errno;
+}
+
+/* Stop failing.  Returns true if an allocation did fail. */
+static inline bool fault_disarm(struct fault_injection *fi)
+{
+	char buf[16] = "";
+
+	if (pread(fi->nth_fd, buf, sizeof(buf) - 1, 0) < 0)
+		return false;
+
+	fault_arm(fi, 0);
+	return !strtoul(buf, NULL, 10);
+}
+
+/* Fail each allocation from one slab cache, and none from any other. */
+static inline int fault_arm_cache(struct fault_injection *fi, const char *cache)
+{
+	int r;
+
+	snprintf(fi->slab_knob, sizeof(fi->slab_knob), "/sys/kernel/slab/%s/failslab", cache);
+
+	r = fault_knob_write(fi->slab_knob, "1");
+	if (!r)
+		r = fault_knob_write(FAULT_FAILSLAB "cache-filter", "Y");
+	if (!r)
+		r = fault_knob_write("/proc/thread-self/make-it-fail", "1");
+	if (!r)
+		r = fault_knob_write(FAULT_FAILSLAB "probability", "100");
+	return r;
+}
+
+static inline void fault_disarm_cache(struct fault_injection *fi)
+{
+	fault_knob_write(FAULT_FAILSLAB "probability", "0");
+	fault_knob_write("/proc/thread-self/make-it-fail", "0");
+	fault_knob_write(FAULT_FAILSLAB "cache-filter", "N");
+	fault_knob_write(fi->slab_knob, "0");
+}
+
+#endif /* SELFTEST_KVM_LIFECYCLE_H */

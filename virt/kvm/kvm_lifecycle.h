@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef KVM_LIFECYCLE_H
+#define KVM_LIFECYCLE_H
+
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+struct kvm;
+
+/*
+ * A part is one file in debugfs.  All state belongs to the open file: what open() and write() set
+ * up is undone by close(), which also runs when the process dies.  show(), read() and write() of
+ * one open file never run at the same time.
+ *
+ * @name:	name of the file
+ * @mode:	its permissions
+ * @unsafe:	whether it needs the module parameter of that name
+ * @absent:	why the part isn't in this build at all; NULL if it is
+ * @missing:	the piece that the running kernel lacks as a whole sentence, or NULL; may change
+ *		whenever a module is loaded or unloaded
+ * @state_size:	bytes of zeroed memory that an open file gets as its state
+ * @open:	can't assume that what missing() found is still there
+ * @show:	the whole picture, for each read from offset 0
+ * @read:	for a stream, instead of show(): whole lines only, 0 if there is nothing new
+ * @write:	one command without its newline; on error the state must be as it was
+ */
+struct kvml_part {
+	const char *name;
+	umode_t mode;
+	bool unsafe;
+	const char *absent;
+	const char *(*missing)(void);
+	size_t state_size;
+	int (*open)(void *state);
+	void (*close)(void *state);
+	int (*show)(struct seq_file *m, void *state);
+	ssize_t (*read)(void *state, char __user *buf, size_t len);
+	int (*write)(void *state, char *cmd);
+};
+
+extern const struct kvml_part kvml_vcpu_index, kvml_trylock, kvml_get_vcpu, kvml_pause;
+extern const struct kvml_part kvml_avic, kvml_ga_log, kvml_vgic;
+
+/* A function of the kernel or of a module.  While it is held, the module can't be unloaded. */
+struct kvml_func {
+	unsigned long entry;
+	struct module *owner;
+};
+
+int kvml_func_get(const char *name, struct kvml_func *func);
+void kvml_func_put(struct kvml_func *func);
+bool kvml_func_exists(const char *name);
+
+/* A VM.  It can't be destroyed while it is held. */
+struct kvml_vm {
+	struct file *file;
+	struct kvm *kvm;
+};
+
+int kvml_vm_get(const char *fd, struct kvml_vm *vm);
+void kvml_vm_put(struct kvml_vm *vm);
+
+const char *kvml_kvm_missing(void);
+int kvml_split(char *cmd, char **field, int max);
+
+#ifdef KVML_GA_LOG
+const char *kvml_avic_missing(void);
+int kvml_avic_get(struct kvml_func *notifier);
+#endif
+
+#endif /* KVM_LIFECYCLE_H */

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_lifecycle: watch, and with the parameter `unsafe` drive, the life of a vCPU.
+ *
+ * The files, their formats, units and errors: Documentation/virt/kvm/kvm_lifecycle.rst.
+ *
+ * Nothing is imported from KVM, which exports its symbols to its own modules only, and KVM need not
+ * be loaded: each file looks up what it needs when it is opened.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/debugfs.h>
+#include <linux/file.h>
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/kvm_host.h>
+#include <linux/slab.h>
+
+#include "kvm_lifecycle.h"
+
+/* The longest command: a function's name and three numbers. */
+#define KVML_CMD_LEN	(KSYM_NAME_LEN + 64)
+
+static bool unsafe;
+module_param_unsafe(unsafe, bool, 0444);
+MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, pause); taints the kernel");
+
+static struct dentry *kvml_root;
+
+/**
+ * kvml_func_get() - look a function up by name and keep its module loaded
+ * @name: name of the function, or "module:function"
+ * @func: where the answer goes
+ *
+ * kprobes know the address of any function that may be probed; a disabled probe touches no code.
+ * The probe sits behind what the compiler put at the entry for indirect calls (ENDBR, BTI), the
+ * symbol's offset leads back to the entry.
+ *
+ * Return: 0, -ENOENT if there is no such function, -EINVAL if it can't be probed, -ENXIO if its
+ * module is being loaded or unloaded, -EOPNOTSUPP if the kernel has no kprobes.
+ */
+int kvml_func_get(const char *name, struct kvml_func *func)
+{
+	struct kprobe kp = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
+	char sym[KSYM_SYMBOL_LEN], *module;
+	struct kset *modules = THIS_MODULE->mkobj.kobj.kset;
+	struct module *owner = NULL;
+	struct kobject *kobj = NULL;
+	unsigned long offset;
+	int ret;
+
+	ret = register_kprobe(&kp);
+	if (ret)
+		return ret;
+	unregister_kprobe(&kp);
+
+	/* "function+0xoffset/0xsize", then " [module]" if it is in one. */
+	sprint_symbol(sym, (unsigned long)kp.addr);
+	module = strstr(sym, " [");
+	if (module) {
+		*module = '\0';
+		module += strlen(" [");
+		*strchrnul(module, ']') = '\0';
+	}
+	name = strchr(sym, '+');
+	if (!name || sscanf(name, "+0x%lx/", &offset) != 1)
+		return -ENOENT;
+
+	if (module) {
+		/*
+		 * All modules are in the kset that this one is in.  A module's kobject is part of
+		 * struct module, which lives until the last reference to the kobject is dropped.
+		 * What is built in has no module behind its kobject.
+		 */
+		if (modules)
+			kobj = kset_find_obj(modules, module);
+		if (!kobj)
+			return -ENXIO;
+		owner = container_of(kobj, struct module_kobject, kobj)->mod;
+		if (!owner || !try_module_get(owner))
+			owner = NULL;
+		kobject_put(kobj);
+		if (!owner)
+			return -ENXIO;
+
+		/* It may have been unloaded and loaded again since the look-up. */
+		if (READ_ONCE(owner->state) != MODULE_STATE_LIVE ||
+		    !within_module((unsigned long)kp.addr, owner)) {
+			module_put(owner);
+			return -ENXIO;
+		}
+	}
+
+	func->entry = (unsigned long)kp.addr - offset;
+	func->owner = owner;
+	return 0;
+}
+
+void kvml_func_put(struct kvml_func *func)
+{
+	module_put(func->owner);
+	*func = (struct kvml_func){};
+}
+
+bool kvml_func_exists(const char *name)
+{
+	struct kvml_func func;
+
+	if (kvml_func_get(name, &func))
+		return false;
+	kvml_func_put(&func);
+	return true;
+}
+
+/* The function that creates vCPUs is as good as any other to tell. */
+const char *kvml_kvm_missing(void)
+{
+	return kvml_func_exists("kvm_arch_vcpu_create") ? NULL : "KVM is not loaded";
+}
+
+/**
+ * kvml_vm_get() - take the VM behind a file descriptor of the calling process
+ * @fd: the descriptor in decimal
+ * @vm: where the answer goes
+ *
+ * The function behind the file's ioctl() tells a VM from any other file; its name alone would not
+ * do, another module may have one of the same name.
+ *
+ * Return: 0, -EBADF if nothing is open there, -EINVAL if it is no KVM VM or @fd is no number.
+ */
+int kvml_vm_get(const char *fd, struct kvml_vm *vm)
+{
+	char sym[KSYM_SYMBOL_LEN];
+	struct file *file;
+	int nr;
+
+	if (kstrtoint(fd, 10, &nr))
+		return -EINVAL;
+
+	file = fget(nr);
+	if (!file)
+		return -EBADF;
+
+	sprint_symbol_no_offset(sym, (unsigned long)file->f_op->unlocked_ioctl);
+	if (strcmp(sym, "kvm_vm_ioctl") && strcmp(sym, "kvm_vm_ioctl [kvm]")) {
+		fput(file);
+		return -EINVAL;
+	}
+
+	vm->file = file;
+	vm->kvm = file->private_data;
+	return 0;
+}
+
+void kvml_vm_put(struct kvml_vm *vm)
+{
+	if (vm->file)
+		fput(vm->file);
+	*vm = (struct kvml_vm){};
+}
+
+/**
+ * kvml_split() - split a command at its spaces
+ * @cmd: the command, is changed
+ * @field: the fields
+ * @max: room in @field
+ *
+ * Return: number of fields, @max + 1 if there are more than that.
+ */
+int kvml_split(char *cmd, char **field, int max)
+{
+	char *s;
+	int n = 0;
+
+	while ((s = strsep(&cmd, " \t"))) {
+		if (!*s)
+			continue;
+		if (n == max)
+			return max + 1;
+		field[n++] = s;
+	}
+	return n;
+}
+
+static int kvml_parts_show(struct seq_file *m, void *state);
+
+static const struct kvml_part kvml_parts = {
+	.name = "parts",
+	.mode = 0400,
+	.show = kvml_parts_show,
+};
+
+#define KVML_ABSENT(_name, _why) (&(const struct kvml_part) {		\
+	.name = (_name), .mode = 0600, .absent = (_why),		\
+})
+
+static const struct kvml_part *const kvml_table[] = {
+	&kvml_parts,
+	&kvml_vcpu_index,
+	&kvml_trylock,
+	&kvml_get_vcpu,
+#ifdef KVML_AVIC
+	&kvml_avic,
+#elif defined(KVML_GA_LOG)
+	KVML_ABSENT("avic", "KVM's private headers were not there when the module was built"),
+#else
+	KVML_ABSENT("avic", "AVIC is in x86-64 only"),
+#endif
+#ifdef KVML_GA_LOG
+	&kvml_ga_log,
+#else
+	KVML_ABSENT("ga_log", "AVIC is in x86-64 only"),
+#endif
+#ifdef KVML_VGIC
+	&kvml_vgic,
+#else
+	KVML_ABSENT("vgic", "the vGIC is in arm64 only"),
+#endif
+	&kvml_pause,
+};
+
+/* An open file. */
+struct kvml_file {
+	const struct kvml_part *part;
+	struct mutex lock;	/* one show(), read() or write() at a time */
+	u64 state[];
+};
+
+static const char *kvml_missing(const struct kvml_part *part)
+{
+	if (part->absent)
+		return part->absent;
+	if (!IS_ENABLED(CONFIG_KPROBES))
+		return "the kernel is built without kprobes";
+	return part->missing ? part->missing() : NULL;
+}
+
+static int kvml_parts_show(struct seq_file *m, void *state)
+{
+	const struct kvml_part *part;
+	const char *why;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(kvml_table); i++) {
+		part = kvml_table[i];
+		if (part == &kvml_parts)
+			continue;
+
+		why = kvml_missing(part);
+		if (!why && part->unsafe && !unsafe)
+			why = "the module was loaded without unsafe=1";
+		if (why)
+			seq_printf(m, "%s unavailable: %s\n", part->name, why);
+		else
+			seq_printf(m, "%s ready\n", part->name);
+	}
+	return 0;
+}
+
+static int kvml_show(struct seq_file *m, void *v)
+{
+	struct kvml_file *f = m->private;
+	int ret;
+
+	ret = mutex_lock_interruptible(&f->lock);
+	if (ret)
+		return ret;
+	ret = f->part->show(m, f->state);
+	mutex_unlock(&f->lock);
+	return ret;
+}
+
+static int kvml_open(struct inode *inode, struct file *file)
+{
+	const struct kvml_part *part = inode->i_private;
+	struct kvml_file *f;
+	int ret;
+
+	if (part != &kvml_parts && kvml_missing(part))
+		return -EOPNOTSUPP;
+	if (part->unsafe && !unsafe)
+		return -EPERM;
+
+	f = kvzalloc(sizeof(*f) + part->state_size, GFP_KERNEL_ACCOUNT);
+	if (!f)
+		return -ENOMEM;
+	f->part = part;
+	mutex_init(&f->lock);
+
+	ret = single_open(file, kvml_show, f);
+	if (ret)
+		goto err_free;
+
+	if (part->open) {
+		ret = part->open(f->state);
+		if (ret)
+			goto err_release;
+	}
+	return 0;
+
+err_release:
+	single_release(inode, file);
+err_free:
+	kvfree(f);
+	return ret;
+}
+
+static int kvml_release(struct inode *inode, struct file *file)
+{
+	struct kvml_file *f = ((struct seq_file *)file->private_data)->private;
+
+	if (f->part->close)
+		f->part->close(f->state);
+	mutex_destroy(&f->lock);
+	kvfree(f);
+	return single_release(inode, file);
+}
+
+static ssize_t kvml_read(struct file *file, char __user *buf, size_t len, loff_t *ppos)
+{
+	struct kvml_file *f = ((struct seq_file *)file->private_data)->private;
+	ssize_t ret;
+
+	if (!f->part->read)
+		return seq_read(file, buf, len, ppos);
+
+	ret = mutex_lock_interruptible(&f->lock);
+	if (ret)
+		return ret;
+	ret = f->part->read(f->state, buf, len);
+	mutex_unlock(&f->lock);
+	return ret;
+}
+
+static ssize_t kvml_write(struct file *file, const char __user *buf, size_t len, loff_t *ppos)
+{
+	struct kvml_file *f = ((struct seq_file *)file->private_data)->private;
+	char *text;
+	int ret;
+
+	if (!f->part->write || !len || len > KVML_CMD_LEN)
+		return -EINVAL;
+
+	text = memdup_user_nul(buf, len);
+	if (IS_ERR(text))
+		return PTR_ERR(text);
+
+	ret = strlen(text) == len ? mutex_lock_interruptible(&f->lock) : -EINVAL;
+	if (!ret) {
+		ret = f->part->write(f->state, strim(text));
+		mutex_unlock(&f->lock);
+	}
+	kfree(text);
+	if (ret)
+		return ret;
+
+	/* The next read() is to give the answer, from its beginning. */
+	*ppos = 0;
+	return len;
+}
+
+static const struct file_operations kvml_fops = {
+	.owner = THIS_MODULE,
+	.open = kvml_open,
+	.release = kvml_release,
+	.read = kvml_read,
+	.write = kvml_write,
+	.llseek = default_llseek,
+};
+
+static int __init kvml_init(void)
+{
+	int i;
+
+	kvml_root = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	if (IS_ERR(kvml_root)) {
+		pr_err("no folder in debugfs (error %ld)\n", PTR_ERR(kvml_root));
+		return PTR_ERR(kvml_root);
+	}
+	d_inode(kvml_root)->i_mode = S_IFDIR | 0700;
+
+	for (i = 0; i < ARRAY_SIZE(kvml_table); i++)
+		debugfs_create_file(kvml_table[i]->name, kvml_table[i]->mode, kvml_root,
+				    (void *)kvml_table[i], &kvml_fops);
+	return 0;
+}
+module_init(kvml_init);
+
+/* An open file holds the module: nothing is armed, running or held by now. */
+static void __exit kvml_exit(void)
+{
+	debugfs_remove(kvml_root);
+}
+module_exit(kvml_exit);
+
+MODULE_DESCRIPTION("Watch and drive the life of KVM vCPUs");
+MODULE_LICENSE("GPL");
