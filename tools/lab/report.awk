@@ -8,11 +8,16 @@
 # What is skipped, hangs, dies or runs out of time is never right.
 #
 # -v results=DIR -v arches='x86 arm64' -v variants='none all' -v only='TEST...'
+#
+# With -v patch=N, variants is 'N-1 N': what is declared for that patch is red
+# on the first and green on the second, and nothing else is looked at.
 
 BEGIN {
 	FS = "\t"
 	narch = split(arches, arch_list, " ")
 	nvariant = split(variants, variant_list, " ")
+	without = variant_list[1] == "all" ? "" : variant_list[1]
+	with = variant_list[nvariant] == "none" ? "" : variant_list[nvariant]
 	nonly = split(only, only_list, " ")
 	for (i = 1; i <= nonly; i++)
 		wanted[only_list[i]] = 1
@@ -26,6 +31,8 @@ BEGIN {
 
 {
 	if (nonly && !($1 in wanted))
+		next
+	if (patch && ("," $5 ",") !~ ("," patch ","))
 		next
 	if (!($1 in seen)) {
 		seen[$1] = 1
@@ -83,23 +90,29 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		sub(/^global\./, "", sub_name)
 		key = test SUBSEP arch SUBSEP sub_name
 		if (line ~ /^lab: ok .*# SKIP/) {
+			if (patch && !(key in reason)) {
+				ok++
+				continue
+			}
 			skipped++
 			why = line
 			sub(/.*# SKIP */, "", why)
 			complain(where, sub_name " was skipped: " why)
 		} else if (line ~ /^lab: ok /) {
 			ok++
-			if (variant == "none" && key in reason)
+			if (variant == without && key in reason)
 				complain(where, sub_name " passed and must be red: " reason[key])
 		} else {
 			bad++
+			if (patch && !(key in reason))
+				continue
 			why = ""
 			for (i = 1; i <= nsection && key in reason; i++)
 				if (section[i] ~ reason[key]) {
 					why = trim(section[i])
 					break
 				}
-			if (why != "" && variant != "all") {
+			if (why != "" && variant != with) {
 				red++
 				shown[arch, variant, test, sub_name] = why
 			} else {
@@ -126,26 +139,24 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped))
 		return "ERROR"
 	}
-	if (splats && !(variant != "all" && declared)) {
+	if (splats && !patch && !(variant != with && declared)) {
 		complain(where, "the kernel reported: " found)
 		wrong++
 	}
 	if (wrong || skipped)
 		return "WRONG"
-	if (variant == "none" && declared) {
+	if (variant == without && declared) {
 		if (red == declared)
-			return "red " red "/" plan
+			return "red " (patch ? red : red "/" plan)
 		complain(where, red " of " declared " declared reds were red")
 		return "WRONG"
 	}
-	if (variant != "none" && variant != "all")
-		return (bad ? "red " : "green ") (bad ? bad : ok) "/" plan
-	return "green " ok "/" plan
+	return patch ? "green " declared : "green " ok "/" plan
 }
 
 function title(arch, variant)
 {
-	return (arch == "x86" ? "AMD" : "ARM") " " (variant == "none" ? "without" : variant == "all" ? "with" : variant " patches")
+	return (arch == "x86" ? "AMD" : "ARM") " " (variant == without ? "without" : variant == with ? "with" : variant)
 }
 
 END {
@@ -176,8 +187,8 @@ END {
 	}
 
 	# Outside the tests as well, a kernel with the series reports nothing.
-	for (a = 1; a <= narch; a++) {
-		file = results "/" arch_list[a] "-all/console"
+	for (a = 1; a <= narch && with != "" && !patch; a++) {
+		file = results "/" arch_list[a] "-" with "/console"
 		while ((getline line < file) > 0) {
 			sub(/^\[ *[0-9.]+\] /, "", line)
 			if (line !~ /^lab: / && line ~ splat) {
@@ -198,9 +209,9 @@ END {
 	for (r = 1; r <= nrow; r++) {
 		n = split(row_arch[r], list, ",")
 		for (i = 1; i <= n; i++)
-			if ((list[i], "none", row_test[r], row_subtest[r]) in shown)
+			if ((list[i], without, row_test[r], row_subtest[r]) in shown)
 				printf "  %-5s %-5s %s.%s: %s\n", row_patch[r], (list[i] == "x86" ? "AMD" : "ARM"), row_test[r], row_subtest[r], \
-					shown[list[i], "none", row_test[r], row_subtest[r]]
+					shown[list[i], without, row_test[r], row_subtest[r]]
 	}
 
 	if (ncomplaint)

@@ -88,7 +88,7 @@ project()
 # A PATH without the commands that match a regexp.
 path_without()
 {
-	rm -rf "$WORK/bin"
+	rm -rf "${WORK:?}/bin"
 	mkdir "$WORK/bin"
 	echo "$PATH" | tr ':' '\n' | while read -r folder; do
 		find "$folder" -maxdepth 1 ! -type d 2>/dev/null

@@ -34,7 +34,7 @@ struct kvml_pause_point {
 	atomic_t hits, inside, done;
 };
 
-static int notrace kvml_pause_handler(struct kprobe *kp, struct pt_regs *regs)
+static int __kprobes notrace kvml_pause_handler(struct kprobe *kp, struct pt_regs *regs)
 {
 	struct kvml_pause_point *p = container_of(kp, struct kvml_pause_point, kp);
 	u64 deadline;
@@ -54,7 +54,6 @@ static int notrace kvml_pause_handler(struct kprobe *kp, struct pt_regs *regs)
 	atomic_dec(&p->inside);
 	return 0;
 }
-NOKPROBE_SYMBOL(kvml_pause_handler);
 
 static void kvml_pause_disarm(struct kvml_pause_point *p)
 {

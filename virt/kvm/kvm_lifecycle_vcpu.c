@@ -43,7 +43,7 @@ struct kvml_recorder {
 	struct kvml_slot ring[KVML_RING_SIZE];
 };
 
-static int notrace kvml_record(struct kprobe *kp, struct pt_regs *regs)
+static int __kprobes notrace kvml_record(struct kprobe *kp, struct pt_regs *regs)
 {
 	struct kvml_event_probe *probe = container_of(kp, struct kvml_event_probe, kp);
 	struct kvm_vcpu *vcpu = (void *)regs_get_kernel_argument(regs, 0);
@@ -69,7 +69,6 @@ static int notrace kvml_record(struct kprobe *kp, struct pt_regs *regs)
 	smp_store_release(&slot->ready, true);
 	return 0;
 }
-NOKPROBE_SYMBOL(kvml_record);
 
 static void kvml_vcpu_index_close(void *state)
 {
@@ -176,14 +175,13 @@ struct kvml_trylock_stat {
 	atomic64_t calls, failed, total_ns, max_ns;
 };
 
-static int notrace kvml_trylock_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+static int __kprobes notrace kvml_trylock_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	*(u64 *)ri->data = ktime_get_mono_fast_ns();
 	return 0;
 }
-NOKPROBE_SYMBOL(kvml_trylock_entry);
 
-static int notrace kvml_trylock_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+static int __kprobes notrace kvml_trylock_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	s64 ns = ktime_get_mono_fast_ns() - *(u64 *)ri->data, max;
 	struct kretprobe *rp = get_kretprobe(ri);
@@ -203,7 +201,6 @@ static int notrace kvml_trylock_return(struct kretprobe_instance *ri, struct pt_
 		;
 	return 0;
 }
-NOKPROBE_SYMBOL(kvml_trylock_return);
 
 static const char *kvml_trylock_missing(void)
 {

@@ -78,8 +78,8 @@ static int kvml_avic_write(void *state, char *cmd)
 }
 
 /*
- * The tables come with the VM or, under kvm->lock, with its first vCPU, and go with the VM, which is
- * held.  Entries are written outside of any common lock.
+ * The tables come with the VM or, under kvm->lock, with its first vCPU, and go with the VM, which
+ * is held.  Entries are written outside of any common lock.
  */
 static int kvml_avic_show(struct seq_file *m, void *state)
 {

@@ -22,6 +22,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -61,8 +62,12 @@
 #define NR_RACES	5
 #define NR_RACE_WRITES	20
 
-/* How long a racing thread is kept where it must not be overtaken. */
-#define PAUSE_US	500000
+/*
+ * How long a racing thread is kept where the other must not overtake it, once
+ * the other is on its way.  The pause point itself is a backstop.
+ */
+#define OVERTAKE_MS	100
+#define PAUSE_US	1000000
 
 #define GICR_SGI_BASE	SZ_64K
 
@@ -937,6 +942,8 @@ TEST(init_races_with_writes)
 		expect_value(_metadata, &gic, &iidr, w.last, "after the race");
 
 		vm_gic_destroy(&gic);
+		if (_metadata->exit_code)
+			break;
 	}
 }
 
@@ -948,9 +955,11 @@ struct racer {
 	pthread_t thread;
 	struct vm_gic *gic;
 	void (*fn)(struct racer *r);
-	pid_t tid;
 	u64 val;
+	int cpu;		/* to run on, or -1 */
+	pid_t tid;
 	bool go;
+	bool started;
 	bool done;
 	int ret;
 };
@@ -958,13 +967,21 @@ struct racer {
 static void *racer_fn(void *arg)
 {
 	struct racer *r = arg;
+	cpu_set_t cpus;
+
+	if (r->cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(r->cpu, &cpus);
+		TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
+			    "sched_setaffinity() to CPU%d failed, errno: %d", r->cpu, errno);
+	}
 
 	__atomic_store_n(&r->tid, syscall(__NR_gettid), __ATOMIC_SEQ_CST);
 	while (!__atomic_load_n(&r->go, __ATOMIC_SEQ_CST))
 		usleep(100);
 
+	__atomic_store_n(&r->started, true, __ATOMIC_SEQ_CST);
 	r->fn(r);
-
 	__atomic_store_n(&r->done, true, __ATOMIC_SEQ_CST);
 	return NULL;
 }
@@ -979,8 +996,9 @@ static void race_init(struct racer *r)
 	r->ret = vgic_ctrl_init(r->gic);
 }
 
-static void racer_start(struct racer *r)
+static void racer_start(struct racer *r, int cpu)
 {
+	r->cpu = cpu;
 	pthread_create(&r->thread, NULL, racer_fn, r);
 	while (!__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST))
 		usleep(100);
@@ -989,11 +1007,6 @@ static void racer_start(struct racer *r)
 static void racer_go(struct racer *r)
 {
 	__atomic_store_n(&r->go, true, __ATOMIC_SEQ_CST);
-}
-
-static bool racer_done(struct racer *r)
-{
-	return __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
 }
 
 static void read_pause(int fd, int *hits, int *inside)
@@ -1007,47 +1020,77 @@ static void read_pause(int fd, int *hits, int *inside)
 }
 
 /*
- * Let @first go and pause it at the entry of @function, then let @second go
- * and tell if it returns while @first is still there.
+ * A thread at a pause point keeps its CPU to itself.  Leave one CPU of those
+ * that this task may use to the thread, return -1 if there is only one.
  */
-static void race(struct __test_metadata *_metadata, int pause, const char *function,
-		 struct racer *first, struct racer *second, bool *hit, bool *overtaken)
+static int set_cpu_aside(void)
 {
-	u64 deadline = now_ms() + PATIENCE_MS;
-	int r, hits, inside;
+	cpu_set_t cpus;
+	int cpu;
 
-	racer_start(first);
-	racer_start(second);
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(cpus), &cpus),
+		    "sched_getaffinity() failed, errno: %d", errno);
+	if (CPU_COUNT(&cpus) < 2)
+		return -1;
+
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &cpus); cpu--)
+		;
+	CPU_CLR(cpu, &cpus);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
+		    "sched_setaffinity() to all but CPU%d failed, errno: %d", cpu, errno);
+	return cpu;
+}
+
+/*
+ * Let @first go until it enters @function and keep it there, then let @second
+ * go.  @overtaken tells if @second returned while @first was still there.
+ */
+static void race(struct __test_metadata *_metadata, int pause, int cpu, const char *function,
+		 struct racer *first, struct racer *second, bool *overtaken)
+{
+	u64 end, deadline = now_ms() + PATIENCE_MS;
+	int r, hits, inside;
+	bool done;
+
+	racer_start(first, cpu);
+	racer_start(second, -1);
 
 	r = __kvm_lifecycle_write(pause, "%s %d %d 1", function, first->tid, PAUSE_US);
 	ASSERT_EQ(0, r)
-		TH_LOG("pause at %s: want 0, got %s", function, ret_name(r));
+		TH_LOG("pause at %s(): want 0, got %s", function, ret_name(r));
 
 	racer_go(first);
 	do {
-		ASSERT_LT(now_ms(), deadline)
-			TH_LOG("want a thread at %s after %u ms, got none", function, PATIENCE_MS);
+		done = __atomic_load_n(&first->done, __ATOMIC_SEQ_CST);
 		read_pause(pause, &hits, &inside);
-	} while (!hits && !racer_done(first));
+		ASSERT_TRUE(hits || (!done && now_ms() < deadline))
+			TH_LOG("want a thread in %s(), got none (it returned %s)",
+			       function, done ? ret_name(first->ret) : "nothing");
+	} while (!hits);
 
 	racer_go(second);
+	while (!__atomic_load_n(&second->started, __ATOMIC_SEQ_CST))
+		usleep(100);
 
 	*overtaken = false;
+	end = now_ms() + OVERTAKE_MS;
 	do {
-		bool done = racer_done(second);
-
-		/* Whoever is inside now was so when @second was done. */
+		usleep(1000);
+		done = __atomic_load_n(&second->done, __ATOMIC_SEQ_CST);
+		/* If @first is there now, it was when @second was done. */
 		read_pause(pause, &hits, &inside);
 		*overtaken |= done && inside;
-		usleep(1000);
-	} while (inside && !*overtaken);
+	} while (inside && !*overtaken && now_ms() < end);
 
-	*hit = hits;
+	EXPECT_TRUE(inside)
+		TH_LOG("want the thread in %s() for %u ms, it left", function, OVERTAKE_MS);
+
 	__kvm_lifecycle_write(pause, "release");
 	pthread_join(first->thread, NULL);
 	pthread_join(second->thread, NULL);
 }
 
+/* A write that found the vGIC uninitialized is over before it's initialized. */
 TEST_F(vgic, init_waits_for_write)
 {
 	struct racer writer = {
@@ -1057,21 +1100,21 @@ TEST_F(vgic, init_waits_for_write)
 	};
 	struct racer init = { .gic = &self->gic, .fn = race_init };
 	const char *missing = kvm_lifecycle_missing("pause");
-	bool hit, overtaken;
-	int pause;
+	int pause, cpu = set_cpu_aside();
+	bool overtaken;
 
 	if (missing)
 		SKIP(return, "%s", missing);
+	if (cpu < 0)
+		SKIP(return, "one CPU, want two");
 
 	pause = __kvm_lifecycle_open("pause");
 	if (pause < 0)
 		SKIP(return, "module kvm_lifecycle: pause: %s", strerror(-pause));
 
-	race(_metadata, pause, "vgic_v3_dist_uaccess", &writer, &init, &hit, &overtaken);
+	race(_metadata, pause, cpu, "vgic_v3_dist_uaccess", &writer, &init, &overtaken);
 	close(pause);
 
-	EXPECT_TRUE(hit)
-		TH_LOG("want the writer to access GICD_IIDR, it didn't");
 	EXPECT_FALSE(overtaken)
 		TH_LOG("want CTRL_INIT to wait for the write of GICD_IIDR, it didn't");
 	EXPECT_EQ(0, writer.ret)
@@ -1081,6 +1124,7 @@ TEST_F(vgic, init_waits_for_write)
 	expect_value(_metadata, &self->gic, &iidr, writer.val, "after init");
 }
 
+/* A write that comes too late to be over before init is one after init. */
 TEST_F(vgic, write_waits_for_init)
 {
 	struct racer writer = {
@@ -1090,35 +1134,34 @@ TEST_F(vgic, write_waits_for_init)
 	};
 	struct racer init = { .gic = &self->gic, .fn = race_init };
 	const char *missing = kvm_lifecycle_missing("pause");
-	bool hit, overtaken;
-	int pause, r;
+	int pause, r, cpu = set_cpu_aside();
+	bool overtaken;
 
 	if (missing)
 		SKIP(return, "%s", missing);
+	if (cpu < 0)
+		SKIP(return, "one CPU, want two");
 
 	pause = __kvm_lifecycle_open("pause");
 	if (pause < 0)
 		SKIP(return, "module kvm_lifecycle: pause: %s", strerror(-pause));
 
-	/* With a held vCPU, the write can only succeed if it misses the init. */
+	/* With a held vCPU, the write succeeds if and only if it misses the init. */
 	r = hold_vcpus(&self->held, &self->gic, 1);
 	if (r)
 		SKIP(return, "userfaultfd: %s", strerror(-r));
 
-	race(_metadata, pause, "kvm_vgic_setup_default_irq_routing", &init, &writer,
-	     &hit, &overtaken);
+	race(_metadata, pause, cpu, "kvm_vgic_setup_default_irq_routing", &init, &writer,
+	     &overtaken);
 	close(pause);
 	release_vcpus(&self->held);
 
-	EXPECT_TRUE(hit)
-		TH_LOG("want CTRL_INIT to set up the IRQ routing, it didn't");
 	EXPECT_EQ(0, init.ret)
 		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(init.ret));
 	EXPECT_EQ(-EBUSY, writer.ret)
-		TH_LOG("GICD_IIDR write during init, held vCPU: want %s, got %s",
-		       ret_name(-EBUSY), ret_name(writer.ret));
-	EXPECT_FALSE(overtaken && !writer.ret)
-		TH_LOG("want the write of GICD_IIDR to wait for CTRL_INIT, it didn't");
+		TH_LOG("GICD_IIDR write during init, held vCPU: want %s, got %s%s",
+		       ret_name(-EBUSY), ret_name(writer.ret),
+		       overtaken ? ", before init was done" : "");
 	expect_value(_metadata, &self->gic, &iidr, self->iidr, "after init");
 }
 

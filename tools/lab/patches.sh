@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# patches.sh: is each patch of BASE what makes its test green?  For each, boot
+# the kernel with the patches before it and the kernel with it as well: what
+# patches/BASE/tests declares for this patch must be red, then green.
+#
+#   PATCH='3 5'   these patches alone
+
+. "$(dirname "$0")/../lib.sh"
+
+export START KERNEL="${KERNEL:-}"
+LAB=$TOP/tools/lab
+BASE=${BASE:-v7.2}
+ARCH=${ARCH:-x86 arm64}
+PATCH=${PATCH:-}
+check_base "$BASE"
+TABLE=$TOP/patches/$BASE/tests
+RESULTS=$TOP/results/$BASE-patches
+
+# "patch arch test" of what is declared, each once.
+declared()
+{
+	awk -F'\t' '!/^#/ && $5 != "-" && NF >= 5 {
+		n = split($5, patch, ","); m = split($2, arch, ",")
+		for (i = 1; i <= n; i++)
+			for (j = 1; j <= m; j++)
+				print patch[i] + 0, arch[j], $1
+	}' "$TABLE" | sort -n | uniq
+}
+
+"$LAB/setup.sh"
+"$LAB/source.sh" "$BASE"
+failed=
+for arch in $ARCH; do
+	"$LAB/busybox.sh" "$arch"
+	"$LAB/tests.sh" "$BASE" "$arch"
+	for patch in ${PATCH:-$(declared | cut -d' ' -f1 | uniq)}; do
+		tests=$(declared | awk -v p="$patch" -v a="$arch" '$1 == p && $2 == a { print $3 }' | paste -sd' ')
+		[ -n "$tests" ] || continue
+		before=$((patch - 1))
+		[ "$before" -gt 0 ] || before=none
+		for patches in $before $patch; do
+			"$LAB/build.sh" "$BASE" "$arch" "$patches"
+			"$LAB/module.sh" "$BASE" "$arch" "$patches"
+			echo "$BASE $arch $patches $RESULTS/$arch-$patches $tests"
+		done >"$CACHE/logs/patches.list"
+		grep '^\[' "$CACHE/logs/patches.list" || :
+		grep -v '^\[' "$CACHE/logs/patches.list" | xargs -P 2 -L 1 "$LAB/host.sh"
+		step "$arch: patch $patch, tests: $tests"
+		awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
+			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$patch"
+	done
+done
+[ -z "$failed" ] || die "these patches do not make their tests green, or the tests are not red without them:$failed"

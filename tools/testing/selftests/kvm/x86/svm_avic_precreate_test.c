@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Everything that AVIC needs per VM, i.e. the physical and the logical ID table
+ * and the ID under which the GA Log finds the VM, is set up with the VM's first
+ * vCPU, if and only if the VM has an in-kernel local APIC:
+ *
+ *  - a VM without an in-kernel local APIC gets nothing, and pays for nothing;
+ *  - the first vCPU gets all of it, further vCPUs leave it as it is;
+ *  - a creation that fails, before, within or after the set-up, doesn't keep
+ *    the next one from completing it, not even if an in-kernel local APIC comes
+ *    in between.
+ *
+ * The state is observed with kvm_lifecycle, and the cost independently of it by
+ * the charge of the memory cgroup.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+
+#include "cgroup_util.h"
+#include "kvm_util.h"
+#include "test_util.h"
+#include "processor.h"
+#include "kvm_lifecycle.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	180
+
+/* Far more allocations than creating one vCPU takes. */
+#define MAX_NTH			2000
+
+#define SPLIT_IRQCHIP_PINS	24
+
+#define AVIC_ENTRY_VALID	BIT_ULL(63)
+
+#define MAX_VCPUS		4
+
+/* VM IDs aren't the test's own, other VMs of the machine may take some. */
+#define NR_VMS_WITHOUT_ID	32
+
+/*
+ * VMs of each kind whose charge is compared.  A group's count is exact to a
+ * few pages, which must not matter against one page of each VM.
+ */
+#define NR_CHARGED_VMS		64
+
+/*
+ * memory.stat lags behind until the kernel has collected it from all CPUs, once
+ * in 2 seconds, and what RCU frees is still charged for a grace period.
+ */
+#define MEMCG_SETTLE_S		5
+
+enum irqchip { NO_IRQCHIP, FULL_IRQCHIP, SPLIT_IRQCHIP };
+
+/* What kvm_lifecycle shows of a VM. */
+struct avic_state {
+	u32 vm_id;
+	int listed;
+	int physical;
+	int logical;
+	u64 entry[MAX_VCPUS];	/* by vCPU ID */
+	u64 backing[MAX_VCPUS];
+};
+
+FIXTURE(avic) {
+	struct fault_injection fi;
+	struct kvm_vm *vm;
+	int vcpu_fds[MAX_VCPUS];
+	int nr_vcpus;
+	int avic;
+	int kmsg;
+};
+
+FIXTURE_SETUP(avic)
+{
+	const char *missing = kvm_lifecycle_missing("avic");
+
+	self->fi.nth_fd = -1;
+	self->vm = NULL;
+	self->nr_vcpus = 0;
+	self->avic = -1;
+	self->kmsg = -1;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	self->avic = __kvm_lifecycle_open("avic");
+	ASSERT_LE(0, self->avic)
+		TH_LOG("open avic: %s", strerror(-self->avic));
+
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+}
+
+/* The VM that avic shows is held by it until another one is shown. */
+static void free_vm(FIXTURE_DATA(avic) *self)
+{
+	while (self->nr_vcpus)
+		kvm_close(self->vcpu_fds[--self->nr_vcpus]);
+	kvm_vm_free(self->vm);
+	self->vm = NULL;
+}
+
+FIXTURE_TEARDOWN(avic)
+{
+	fault_injection_end(&self->fi);
+
+	if (self->vm)
+		free_vm(self);
+	if (self->avic >= 0)
+		close(self->avic);
+	if (self->kmsg >= 0) {
+		EXPECT_NO_SPLAT(self->kmsg);
+		close(self->kmsg);
+	}
+}
+
+static void create_irqchip(struct kvm_vm *vm, enum irqchip irqchip)
+{
+	switch (irqchip) {
+	case NO_IRQCHIP:
+		break;
+	case FULL_IRQCHIP:
+		vm_create_irqchip(vm);
+		break;
+	case SPLIT_IRQCHIP:
+		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+		break;
+	}
+}
+
+/* Create vCPU @id, returns 0 or -errno. */
+static int create_vcpu(FIXTURE_DATA(avic) *self, u32 id)
+{
+	int fd = __vm_ioctl(self->vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
+
+	if (fd < 0)
+		return -errno;
+
+	self->vcpu_fds[self->nr_vcpus++] = fd;
+	return 0;
+}
+
+/* Creation without a free file descriptor, the last step that can fail. */
+static int create_vcpu_without_fd(FIXTURE_DATA(avic) *self, u32 id)
+{
+	struct rlimit old, limit;
+	int fd, r;
+
+	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
+
+	fd = kvm_dup(self->vm->fd);
+	kvm_close(fd);
+
+	limit.rlim_cur = fd;
+	limit.rlim_max = old.rlim_max;
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
+
+	r = create_vcpu(self, id);
+
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
+	return r;
+}
+
+static void get_avic_state(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(avic) *self, struct avic_state *state)
+{
+	char buf[4096], *line, *save;
+	unsigned long long val;
+	unsigned int id;
+	int idx;
+
+	memset(state, 0, sizeof(*state));
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(self->avic, "%d", self->vm->fd));
+	ASSERT_LT(0, kvm_lifecycle_read(self->avic, buf, sizeof(buf)));
+
+	line = strtok_r(buf, "\n", &save);
+	ASSERT_NE(NULL, line);
+	ASSERT_EQ(4, sscanf(line, "vm_id %u listed %d physical %d logical %d", &state->vm_id,
+			    &state->listed, &state->physical, &state->logical))
+		TH_LOG("avic: '%s'", line);
+
+	while ((line = strtok_r(NULL, "\n", &save))) {
+		if (sscanf(line, "entry %u %llx", &id, &val) == 2) {
+			ASSERT_GT(MAX_VCPUS, id);
+			state->entry[id] = val;
+		} else if (sscanf(line, "vcpu %u idx %d backing %llx", &id, &idx, &val) == 3) {
+			ASSERT_GT(MAX_VCPUS, id);
+			state->backing[id] = val;
+		} else {
+			ASSERT_EQ(NULL, line)
+				TH_LOG("avic: '%s'", line);
+		}
+	}
+}
+
+static void expect_nothing(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(avic) *self, const char *when)
+{
+	struct avic_state state;
+
+	get_avic_state(_metadata, self, &state);
+
+	EXPECT_EQ(0, state.vm_id)
+		TH_LOG("%s: wanted no VM ID, got %u", when, state.vm_id);
+	EXPECT_EQ(0, state.listed)
+		TH_LOG("%s: the VM is on the GA Log list", when);
+	EXPECT_EQ(0, state.physical)
+		TH_LOG("%s: the physical ID table is allocated", when);
+	EXPECT_EQ(0, state.logical)
+		TH_LOG("%s: the logical ID table is allocated", when);
+}
+
+/* All is set up, and vCPU @id has a valid entry with its own APIC's page. */
+static void expect_set_up(struct __test_metadata *_metadata, FIXTURE_DATA(avic) *self,
+			  u32 id, struct avic_state *state)
+{
+	get_avic_state(_metadata, self, state);
+
+	EXPECT_NE(0, state->vm_id)
+		TH_LOG("vCPU %u was created, but the VM has no ID", id);
+	EXPECT_EQ(1, state->listed)
+		TH_LOG("vCPU %u was created, but the VM isn't on the GA Log list", id);
+	EXPECT_EQ(1, state->physical)
+		TH_LOG("vCPU %u was created, but there is no physical ID table", id);
+	EXPECT_EQ(1, state->logical)
+		TH_LOG("vCPU %u was created, but there is no logical ID table", id);
+
+	EXPECT_NE(0, state->backing[id]);
+	EXPECT_TRUE(state->entry[id] & AVIC_ENTRY_VALID)
+		TH_LOG("vCPU %u: entry 0x%llx isn't valid", id,
+		       (unsigned long long)state->entry[id]);
+	EXPECT_EQ(state->backing[id], state->entry[id] & state->backing[id])
+		TH_LOG("vCPU %u: entry 0x%llx, but the APIC's page is 0x%llx", id,
+		       (unsigned long long)state->entry[id],
+		       (unsigned long long)state->backing[id]);
+}
+
+/* No in-kernel local APIC: nothing, whatever is done with vCPUs. */
+TEST_F_TIMEOUT(avic, no_irqchip, SUBTEST_TIMEOUT_S)
+{
+	self->vm = vm_create_barebones();
+	expect_nothing(_metadata, self, "new VM");
+
+	ASSERT_EQ(0, create_vcpu(self, 0));
+	expect_nothing(_metadata, self, "one vCPU");
+
+	ASSERT_EQ(0, create_vcpu(self, 1));
+	expect_nothing(_metadata, self, "two vCPUs");
+}
+
+static void test_first_vcpu(struct __test_metadata *_metadata, FIXTURE_DATA(avic) *self,
+			    enum irqchip irqchip)
+{
+	struct avic_state first, second;
+
+	self->vm = vm_create_barebones();
+	create_irqchip(self->vm, irqchip);
+	expect_nothing(_metadata, self, "irqchip, no vCPU");
+
+	ASSERT_EQ(0, create_vcpu(self, 0));
+	expect_set_up(_metadata, self, 0, &first);
+
+	ASSERT_EQ(0, create_vcpu(self, 1));
+	expect_set_up(_metadata, self, 1, &second);
+
+	EXPECT_EQ(first.vm_id, second.vm_id);
+	EXPECT_EQ(first.backing[0], second.backing[0]);
+	EXPECT_EQ(first.entry[0], second.entry[0])
+		TH_LOG("the second vCPU changed the first one's entry");
+}
+
+TEST_F_TIMEOUT(avic, first_vcpu_full_irqchip, SUBTEST_TIMEOUT_S)
+{
+	test_first_vcpu(_metadata, self, FULL_IRQCHIP);
+}
+
+TEST_F_TIMEOUT(avic, first_vcpu_split_irqchip, SUBTEST_TIMEOUT_S)
+{
+	test_first_vcpu(_metadata, self, SPLIT_IRQCHIP);
+}
+
+/* An in-kernel local APIC may appear after a failed creation. */
+static void test_late_irqchip(struct __test_metadata *_metadata, FIXTURE_DATA(avic) *self,
+			      enum irqchip irqchip)
+{
+	struct avic_state failed, retried;
+
+	self->vm = vm_create_barebones();
+	ASSERT_EQ(-EMFILE, create_vcpu_without_fd(self, 0));
+	expect_nothing(_metadata, self, "failed creation, no irqchip");
+
+	create_irqchip(self->vm, irqchip);
+	expect_nothing(_metadata, self, "failed creation, then an irqchip");
+
+	/* The last step fails, the set-up is done and stays. */
+	ASSERT_EQ(-EMFILE, create_vcpu_without_fd(self, 0));
+	get_avic_state(_metadata, self, &failed);
+	EXPECT_EQ(1, failed.listed);
+	EXPECT_EQ(1, failed.physical);
+	EXPECT_EQ(1, failed.logical);
+
+	ASSERT_EQ(0, create_vcpu(self, 0));
+	expect_set_up(_metadata, self, 0, &retried);
+	EXPECT_EQ(failed.vm_id, retried.vm_id);
+}
+
+TEST_F_TIMEOUT(avic, failure_then_full_irqchip, SUBTEST_TIMEOUT_S)
+{
+	test_late_irqchip(_metadata, self, FULL_IRQCHIP);
+}
+
+TEST_F_TIMEOUT(avic, failure_then_split_irqchip, SUBTEST_TIMEOUT_S)
+{
+	test_late_irqchip(_metadata, self, SPLIT_IRQCHIP);
+}
+
+/*
+ * Fail each allocation of the first creation in turn, those of the set-up among
+ * them.  A VM without its tables isn't listed, and the next creation completes
+ * what is missing.
+ */
+TEST_F_TIMEOUT(avic, allocation_failures, SUBTEST_TIMEOUT_S)
+{
+	unsigned int nth, nr_incomplete = 0;
+	struct avic_state state;
+	const char *missing;
+	bool failed;
+	int r;
+
+	missing = fault_injection_begin(&self->fi);
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	for (nth = 1; nth < MAX_NTH; nth++) {
+		self->vm = vm_create_barebones();
+		create_irqchip(self->vm, SPLIT_IRQCHIP);
+
+		ASSERT_EQ(0, fault_arm(&self->fi, nth));
+		r = create_vcpu(self, 0);
+		failed = fault_disarm(&self->fi);
+
+		if (r) {
+			ASSERT_TRUE(failed)
+				TH_LOG("no allocation failed, but the creation did: %s",
+				       strerror(-r));
+
+			get_avic_state(_metadata, self, &state);
+			if (!state.physical || !state.logical) {
+				nr_incomplete++;
+				EXPECT_EQ(0, state.vm_id)
+					TH_LOG("allocation %u failed: VM ID %u, but physical %d logical %d",
+					       nth, state.vm_id, state.physical, state.logical);
+				EXPECT_EQ(0, state.listed)
+					TH_LOG("allocation %u failed: listed, but physical %d logical %d",
+					       nth, state.physical, state.logical);
+			}
+
+			r = create_vcpu(self, 0);
+			ASSERT_EQ(0, r)
+				TH_LOG("allocation %u failed, then the next creation: %s",
+				       nth, strerror(-r));
+		}
+
+		expect_set_up(_metadata, self, 0, &state);
+		free_vm(self);
+
+		/* One of these is enough to read. */
+		if (!failed || _metadata->exit_code)
+			break;
+	}
+
+	ASSERT_LT(nth, MAX_NTH);
+	/* The set-up's own allocations were among those that failed. */
+	EXPECT_LT(0, nr_incomplete);
+}
+
+static u32 create_vm_with_id(struct __test_metadata *_metadata, FIXTURE_DATA(avic) *self)
+{
+	struct avic_state state;
+
+	self->vm = vm_create_barebones();
+	create_irqchip(self->vm, SPLIT_IRQCHIP);
+	ASSERT_EQ(0, create_vcpu(self, 0));
+	expect_set_up(_metadata, self, 0, &state);
+	return state.vm_id;
+}
+
+/* VMs that live at the same time have different IDs. */
+TEST_F_TIMEOUT(avic, ids_differ, SUBTEST_TIMEOUT_S)
+{
+	int first_vcpu, second_vcpu;
+	struct kvm_vm *first;
+	struct avic_state state;
+	u32 id;
+
+	id = create_vm_with_id(_metadata, self);
+	first = self->vm;
+	first_vcpu = self->vcpu_fds[0];
+	self->nr_vcpus = 0;
+
+	EXPECT_NE(id, create_vm_with_id(_metadata, self));
+	second_vcpu = self->vcpu_fds[0];
+	free_vm(self);
+
+	/* The first VM's ID is still its own. */
+	self->vm = first;
+	self->vcpu_fds[0] = first_vcpu;
+	self->nr_vcpus = 1;
+	expect_set_up(_metadata, self, 0, &state);
+	EXPECT_EQ(id, state.vm_id);
+	ASSERT_LE(0, second_vcpu);
+}
+
+/* IDs are a limited resource, VMs that can't use one don't take any. */
+TEST_F_TIMEOUT(avic, ids_for_irqchips_only, SUBTEST_TIMEOUT_S)
+{
+	struct kvm_vm *vms[NR_VMS_WITHOUT_ID];
+	int vcpus[NR_VMS_WITHOUT_ID];
+	u32 before, after;
+	int i;
+
+	before = create_vm_with_id(_metadata, self);
+	free_vm(self);
+
+	for (i = 0; i < NR_VMS_WITHOUT_ID; i++) {
+		vms[i] = vm_create_barebones();
+		vcpus[i] = __vm_ioctl(vms[i], KVM_CREATE_VCPU, (void *)0ul);
+		ASSERT_LE(0, vcpus[i]);
+	}
+
+	after = create_vm_with_id(_metadata, self);
+
+	for (i = 0; i < NR_VMS_WITHOUT_ID; i++) {
+		kvm_close(vcpus[i]);
+		kvm_vm_free(vms[i]);
+	}
+
+	/* IDs are handed out in ascending order, until they start again at 1. */
+	if (after > before)
+		EXPECT_LT(after - before, NR_VMS_WITHOUT_ID)
+			TH_LOG("%d VMs without an irqchip, and the next VM ID went from %u to %u",
+			       NR_VMS_WITHOUT_ID, before, after);
+}
+
+struct charge {
+	const char *name;
+	enum irqchip irqchip;
+	bool create_vcpu;
+	long kernel;		/* bytes, all VMs */
+	char *cgroup;
+	pid_t pid;
+	int done_fd;		/* the child has made its VMs */
+	int stop_fd;		/* the child is no longer needed */
+};
+
+/* In the child, and so without anything that could be charged beside the VMs. */
+static void make_charged_vms(struct charge *c)
+{
+	struct kvm_enable_cap split = {
+		.cap = KVM_CAP_SPLIT_IRQCHIP,
+		.args = { SPLIT_IRQCHIP_PINS },
+	};
+	struct kvm_enable_cap max_id = {
+		.cap = KVM_CAP_MAX_VCPU_ID,
+		.args = { MAX_VCPUS },
+	};
+	int kvm_fd, vm_fd, i;
+
+	if (cg_enter_current(c->cgroup))
+		_exit(EIO);
+
+	kvm_fd = open(KVM_DEV_PATH, O_RDWR);
+	if (kvm_fd < 0)
+		_exit(errno);
+
+	for (i = 0; i < NR_CHARGED_VMS; i++) {
+		vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0ul);
+		if (vm_fd < 0)
+			_exit(errno);
+		/* No more vCPU IDs than a physical ID table of one page has. */
+		if (ioctl(vm_fd, KVM_ENABLE_CAP, &max_id))
+			_exit(errno);
+		if (c->irqchip == SPLIT_IRQCHIP && ioctl(vm_fd, KVM_ENABLE_CAP, &split))
+			_exit(errno);
+		if (c->create_vcpu &&
+		    (ioctl(vm_fd, KVM_CREATE_VCPU, 0ul) >= 0 || errno != ENOMEM))
+			_exit(errno ?: EEXIST);
+	}
+}
+
+static void start_charge(struct __test_metadata *_metadata, struct charge *c, const char *root)
+{
+	int done[2], stop[2];
+	char buf;
+
+	c->cgroup = cg_name(root, c->name);
+	ASSERT_NE(NULL, c->cgroup);
+	cg_destroy(c->cgroup);
+	ASSERT_EQ(0, cg_create(c->cgroup));
+
+	ASSERT_EQ(0, pipe(done));
+	ASSERT_EQ(0, pipe(stop));
+
+	c->pid = fork();
+	ASSERT_LE(0, c->pid);
+	if (!c->pid) {
+		close(done[0]);
+		close(stop[1]);
+		/* The test may end early. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		make_charged_vms(c);
+		if (write(done[1], "", 1) == 1 && read(stop[0], &buf, 1) == 1)
+			_exit(0);
+		_exit(EIO);
+	}
+
+	close(done[1]);
+	close(stop[0]);
+	c->done_fd = done[0];
+	c->stop_fd = stop[1];
+}
+
+/* Round to pages per VM. */
+static long charged_pages(struct charge *after, struct charge *before)
+{
+	long unit = (long)NR_CHARGED_VMS * getpagesize();
+
+	return (after->kernel - before->kernel + unit / 2) / unit;
+}
+
+/*
+ * Let the first vCPU's creation fail as soon as the VM is set up for it, so that
+ * the set-up is all that the creation is charged for: both of AVIC's tables,
+ * i.e. two pages for so few vCPU IDs, or nothing without an in-kernel local
+ * APIC.  A table that the creation isn't charged for was paid for before, by
+ * VMs that will never use it, too.
+ */
+TEST_F_TIMEOUT(avic, memcg_charge, SUBTEST_TIMEOUT_S)
+{
+	struct charge none_vm = { "kvm_avic_none_vm", NO_IRQCHIP, false };
+	struct charge none_vcpu = { "kvm_avic_none_vcpu", NO_IRQCHIP, true };
+	struct charge split_vm = { "kvm_avic_split_vm", SPLIT_IRQCHIP, false };
+	struct charge split_vcpu = { "kvm_avic_split_vcpu", SPLIT_IRQCHIP, true };
+	struct charge *charges[] = { &none_vm, &none_vcpu, &split_vm, &split_vcpu };
+	char root[PATH_MAX], buf;
+	const char *missing;
+	int i, r, status;
+
+	if (cg_find_controller_root(root, sizeof(root), "memory"))
+		SKIP(return, "no cgroup v2 with the memory controller");
+	if (cg_read_strstr(root, "cgroup.subtree_control", "memory") &&
+	    cg_write(root, "cgroup.subtree_control", "+memory"))
+		SKIP(return, "can't enable the memory controller for a child cgroup");
+
+	missing = fault_injection_begin(&self->fi);
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	/* Children inherit that they are to fail. */
+	r = fault_arm_cache(&self->fi, "kvm_vcpu");
+	if (r) {
+		fault_disarm_cache(&self->fi);
+		SKIP(return, "can't make one slab cache fail: %s", strerror(-r));
+	}
+
+	for (i = 0; i < (int)ARRAY_SIZE(charges); i++)
+		start_charge(_metadata, charges[i], root);
+
+	for (i = 0; i < (int)ARRAY_SIZE(charges); i++)
+		EXPECT_EQ(1, read(charges[i]->done_fd, &buf, 1));
+
+	fault_disarm_cache(&self->fi);
+	sleep(MEMCG_SETTLE_S);
+
+	for (i = 0; i < (int)ARRAY_SIZE(charges); i++) {
+		struct charge *c = charges[i];
+
+		c->kernel = cg_read_key_long(c->cgroup, "memory.stat", "kernel ");
+		EXPECT_LT(0, c->kernel)
+			TH_LOG("%s: no 'kernel' in memory.stat", c->name);
+
+		EXPECT_EQ(1, write(c->stop_fd, "", 1));
+		close(c->stop_fd);
+		close(c->done_fd);
+		EXPECT_EQ(c->pid, waitpid(c->pid, &status, 0));
+		EXPECT_TRUE(WIFEXITED(status));
+		EXPECT_EQ(0, WEXITSTATUS(status))
+			TH_LOG("%s: VMs couldn't be made: %s", c->name,
+			       strerror(WEXITSTATUS(status)));
+		cg_destroy(c->cgroup);
+		free(c->cgroup);
+	}
+
+	TH_LOG("%d VMs: no irqchip %ld bytes, with set-up %ld; split irqchip %ld, with set-up %ld",
+	       NR_CHARGED_VMS, none_vm.kernel, none_vcpu.kernel, split_vm.kernel,
+	       split_vcpu.kernel);
+
+	EXPECT_EQ(0, charged_pages(&none_vcpu, &none_vm))
+		TH_LOG("no irqchip: wanted the set-up to be charged nothing, got %ld pages per VM",
+		       charged_pages(&none_vcpu, &none_vm));
+	EXPECT_EQ(2, charged_pages(&split_vcpu, &split_vm))
+		TH_LOG("split irqchip: wanted the set-up to be charged 2 pages per VM, got %ld",
+		       charged_pages(&split_vcpu, &split_vm));
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+	__TEST_REQUIRE(!access("/sys/module/kvm_amd/parameters/avic", R_OK),
+		       "kvm_amd isn't loaded");
+	__TEST_REQUIRE(kvm_get_module_param_bool("kvm_amd", "avic"), "AVIC is off in kvm_amd");
+
+	return test_harness_run(argc, argv);
+}
