@@ -29,12 +29,12 @@ build_tests()
 	src=$OUT.tmp/src obj=$OUT.tmp/obj
 	mkdir -p "$src" "$obj" "$OUT.tmp/tests"
 	git -C "$TREE" archive "$COMMIT" tools/arch tools/build tools/include tools/scripts \
-		tools/testing/selftests Makefile scripts | tar -xf - -C "$src" || return
+		tools/lib tools/testing/selftests scripts "arch/$KARCH/tools" | tar -xf - -C "$src" || return
 	cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/"
 	kmake "$ARCH" "$TREE" "$OUT.tmp/headers" INSTALL_HDR_PATH="$OUT.tmp/usr" headers_install || return
 	set -- $(printf "$obj/%s " $NAMES)
 	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$OUT.tmp \
-	make -C "$src/tools/testing/selftests/kvm" -j"$JOBS" OUTPUT="$obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
+	make -s -C "$src/tools/testing/selftests/kvm" -j"$JOBS" OUTPUT="$obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
 		CC="ccache ${CROSS}gcc" KHDR_INCLUDES="-isystem $OUT.tmp/usr/include" LDFLAGS=-static \
 		TEST_GEN_PROGS_COMMON= TEST_GEN_PROGS_EXTENDED= \
 		TEST_GEN_PROGS_"$KARCH"="$NAMES" "$@" || return

@@ -183,10 +183,11 @@ static int __kprobes notrace kvml_trylock_entry(struct kretprobe_instance *ri, s
 
 static int __kprobes notrace kvml_trylock_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	s64 ns = ktime_get_mono_fast_ns() - *(u64 *)ri->data, max;
-	struct kretprobe *rp = get_kretprobe(ri);
+	s64 ns = ktime_get_mono_fast_ns() - *(u64 *)ri->data;
 	unsigned long ret = regs_return_value(regs);
+	struct kretprobe *rp = get_kretprobe(ri);
 	struct kvml_trylock_stat *stat;
+	s64 longest;
 
 	if (!rp)
 		return 0;
@@ -195,9 +196,11 @@ static int __kprobes notrace kvml_trylock_return(struct kretprobe_instance *ri, 
 	if (stat->returns_success ? !(u8)ret : !!(int)ret)
 		atomic64_inc(&stat->failed);
 	atomic64_inc(&stat->calls);
+	/* This clock may step back a little while it is being adjusted. */
+	ns = max_t(s64, ns, 0);
 	atomic64_add(ns, &stat->total_ns);
-	max = atomic64_read(&stat->max_ns);
-	while (ns > max && !atomic64_try_cmpxchg(&stat->max_ns, &max, ns))
+	longest = atomic64_read(&stat->max_ns);
+	while (ns > longest && !atomic64_try_cmpxchg(&stat->max_ns, &longest, ns))
 		;
 	return 0;
 }

@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The IOMMU logs an interrupt that it can't post because the target vCPU isn't
+ * running, and KVM's GA Log notifier then wakes the vCPU.  The notifier runs in
+ * a preemptible interrupt thread, for which nobody waits: it must not find a
+ * vCPU that is being freed, and the vCPU that it has found must not be freed
+ * under it:
+ *
+ *  - a live vCPU that is blocked is woken, and only that one;
+ *  - a VM leaves the GA Log list before its vCPUs are destroyed;
+ *  - a VM isn't destroyed while one of its vCPUs is being woken.
+ *
+ * kvm_lifecycle injects the entries from a thread like that of the IOMMU, and
+ * holds a chosen task at a chosen function, so that the races are met each time
+ * and not once in a million times.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "processor.h"
+#include "kvm_lifecycle.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	120
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			20
+#define POLL_US			1000
+
+#define SPLIT_IRQCHIP_PINS	24
+#define NR_VCPUS		4
+
+/* The longest that kvm_lifecycle pauses: getting to a VM's vCPUs takes much less. */
+#define PAUSE_WAKE_UP_US	1000000
+
+/* Once per vCPU, long enough for many entries. */
+#define PAUSE_DESTROY_US	50000
+
+/*
+ * How often each race is run.  Once is enough to see the bug, the others are to
+ * see that once is.
+ */
+#define NR_RACES		3
+
+/* A storm goes on for so long, or at least until so many VMs have gone. */
+#define STORM_S			5
+#define STORM_MIN_VMS		10
+#define STORM_MAX_S		60
+#define STORM_BURST		500
+#define NR_STORMERS		2
+/* With a widened gap each wake-up takes so long, more than a scheduler tick. */
+#define STORM_PAUSE_US		5000
+#define STORM_PAUSE_HITS	1000
+
+/* As large as an entry can name. */
+#define MAX_VM_ID		0xfffff
+
+FIXTURE(ga_log) {
+	struct kvm_vm *vm;
+	int vcpu_fds[NR_VCPUS];
+	int nr_vcpus;
+	u32 vm_id;
+	int ga_log;
+	int pause;
+	int tid;		/* of the thread that injects */
+	int kmsg;
+};
+
+static const char *missing_part(void)
+{
+	static const char * const parts[] = { "avic", "ga_log", "pause" };
+	const char *missing;
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(parts); i++) {
+		missing = kvm_lifecycle_missing(parts[i]);
+		if (missing)
+			return missing;
+	}
+	return NULL;
+}
+
+FIXTURE_SETUP(ga_log)
+{
+	const char *missing = missing_part();
+	char buf[128];
+
+	self->vm = NULL;
+	self->nr_vcpus = 0;
+	self->ga_log = -1;
+	self->pause = -1;
+	self->kmsg = -1;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	self->ga_log = __kvm_lifecycle_open("ga_log");
+	ASSERT_LE(0, self->ga_log)
+		TH_LOG("open ga_log: %s", strerror(-self->ga_log));
+	ASSERT_LT(0, kvm_lifecycle_read(self->ga_log, buf, sizeof(buf)));
+	ASSERT_EQ(1, sscanf(buf, "tid %d ", &self->tid));
+
+	self->pause = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, self->pause)
+		TH_LOG("open pause: %s", strerror(-self->pause));
+
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+}
+
+static void free_vm(FIXTURE_DATA(ga_log) *self)
+{
+	while (self->nr_vcpus)
+		kvm_close(self->vcpu_fds[--self->nr_vcpus]);
+	kvm_vm_free(self->vm);
+	self->vm = NULL;
+}
+
+FIXTURE_TEARDOWN(ga_log)
+{
+	if (self->pause >= 0)
+		close(self->pause);
+	/* No entry is being handled any more once the file is closed. */
+	if (self->ga_log >= 0)
+		close(self->ga_log);
+	if (self->vm)
+		free_vm(self);
+	if (self->kmsg >= 0) {
+		EXPECT_NO_SPLAT(self->kmsg);
+		close(self->kmsg);
+	}
+}
+
+/* The VM's ID, or 0.  Must not keep a reference to the VM, hence the close. */
+static u32 get_vm_id(struct kvm_vm *vm)
+{
+	int fd = __kvm_lifecycle_open("avic");
+	char buf[4096];
+	u32 id = 0;
+
+	if (fd < 0)
+		return 0;
+
+	if (__kvm_lifecycle_write(fd, "%d", vm->fd) ||
+	    kvm_lifecycle_read(fd, buf, sizeof(buf)) <= 0 ||
+	    sscanf(buf, "vm_id %u ", &id) != 1)
+		id = 0;
+	close(fd);
+	return id;
+}
+
+/* A VM with raw vCPUs, nothing but file descriptors refers to it. */
+static void create_vm(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *self)
+{
+	self->vm = vm_create_barebones();
+	vm_enable_cap(self->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+
+	for (self->nr_vcpus = 0; self->nr_vcpus < NR_VCPUS; self->nr_vcpus++) {
+		int fd = __vm_ioctl(self->vm, KVM_CREATE_VCPU,
+				    (void *)(unsigned long)self->nr_vcpus);
+
+		ASSERT_LE(0, fd);
+		self->vcpu_fds[self->nr_vcpus] = fd;
+	}
+
+	self->vm_id = get_vm_id(self->vm);
+	ASSERT_NE(0, self->vm_id);
+}
+
+struct pause_state {
+	int hits;
+	int inside;
+	int done;
+};
+
+static void get_pause(struct __test_metadata *_metadata, int fd, struct pause_state *p)
+{
+	char buf[128];
+
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	ASSERT_EQ(3, sscanf(buf, "hits %d inside %d done %d", &p->hits, &p->inside, &p->done));
+}
+
+static void get_injector(struct __test_metadata *_metadata, int fd, u32 *sent, int *running)
+{
+	char buf[128];
+	int tid;
+
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	ASSERT_EQ(3, sscanf(buf, "tid %d sent %u running %d", &tid, sent, running));
+}
+
+static bool timed_out(struct timespec start)
+{
+	return timespec_elapsed(start).tv_sec >= WAIT_S;
+}
+
+static struct timespec now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts;
+}
+
+/*
+ * Keep the injecting thread and the test apart: a pause doesn't let go of the
+ * CPU.  Returns false if there is one CPU only.
+ */
+static bool pin_to_different_cpus(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *self)
+{
+	cpu_set_t allowed, mine, others;
+	int cpu;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(allowed), &allowed));
+	if (CPU_COUNT(&allowed) < 2)
+		return false;
+
+	for (cpu = 0; !CPU_ISSET(cpu, &allowed); cpu++)
+		;
+
+	others = allowed;
+	CPU_CLR(cpu, &others);
+	CPU_ZERO(&mine);
+	CPU_SET(cpu, &mine);
+	ASSERT_EQ(0, sched_setaffinity(self->tid, sizeof(others), &others));
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
+	return true;
+}
+
+static void wait_for_injector(struct __test_metadata *_metadata, int fd)
+{
+	struct timespec start = now();
+	int running;
+	u32 sent;
+
+	do {
+		usleep(POLL_US);
+		get_injector(_metadata, fd, &sent, &running);
+		ASSERT_FALSE(timed_out(start))
+			TH_LOG("the injector still runs after %d s, %u sent", WAIT_S, sent);
+	} while (running);
+}
+
+/* vCPUs other than vCPU0 wait for INIT and SIPI, i.e. block in KVM_RUN. */
+struct blocked_vcpu {
+	struct kvm_vcpu *vcpu;
+	pthread_t thread;
+	int r;
+	int err;
+};
+
+static void kick(int sig)
+{
+}
+
+static void *run_blocked_vcpu(void *arg)
+{
+	struct blocked_vcpu *b = arg;
+
+	b->r = __vcpu_run(b->vcpu);
+	b->err = errno;
+	return NULL;
+}
+
+static void wait_for_block(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu)
+{
+	struct timespec start = now();
+
+	while (!vcpu_get_stat(vcpu, blocking)) {
+		usleep(POLL_US);
+		ASSERT_FALSE(timed_out(start))
+			TH_LOG("vCPU%u doesn't block in KVM_RUN", vcpu->id);
+	}
+}
+
+/* The wake-up reaches the vCPU that the entry names, while it is blocked. */
+TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
+{
+	struct sigaction sa = { .sa_handler = kick };
+	struct blocked_vcpu blocked[NR_VCPUS] = {};
+	u64 before[NR_VCPUS], after;
+	struct timespec start;
+	u32 vm_id;
+	int i, j;
+
+	/* KVM_RUN is to return, without SA_RESTART. */
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+
+	self->vm = vm_create_barebones();
+	vm_enable_cap(self->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	for (i = 0; i < NR_VCPUS; i++)
+		blocked[i].vcpu = __vm_vcpu_add(self->vm, i);
+	vm_id = get_vm_id(self->vm);
+	ASSERT_NE(0, vm_id);
+
+	for (i = 1; i < NR_VCPUS; i++) {
+		ASSERT_EQ(0, pthread_create(&blocked[i].thread, NULL, run_blocked_vcpu,
+					    &blocked[i]));
+		wait_for_block(_metadata, blocked[i].vcpu);
+	}
+
+	for (i = 1; i < NR_VCPUS; i++) {
+		for (j = 1; j < NR_VCPUS; j++)
+			before[j] = vcpu_get_stat(blocked[j].vcpu, halt_wakeup);
+
+		/* It may have announced that it blocks, but not have gone to sleep yet. */
+		start = now();
+		do {
+			ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "inject %u %d 1 0",
+							   vm_id, i));
+			wait_for_injector(_metadata, self->ga_log);
+			after = vcpu_get_stat(blocked[i].vcpu, halt_wakeup);
+			EXPECT_FALSE(timed_out(start)) {
+				TH_LOG("vCPU%d was not woken in %d s", i, WAIT_S);
+				break;
+			}
+		} while (after == before[i]);
+
+		for (j = 1; j < NR_VCPUS; j++) {
+			if (j == i)
+				continue;
+			after = vcpu_get_stat(blocked[j].vcpu, halt_wakeup);
+			EXPECT_EQ(before[j], after)
+				TH_LOG("an entry for vCPU%d woke vCPU%d", i, j);
+		}
+	}
+
+	for (i = 1; i < NR_VCPUS; i++) {
+		EXPECT_EQ(1, vcpu_get_stat(blocked[i].vcpu, blocking));
+		pthread_kill(blocked[i].thread, SIGUSR1);
+		pthread_join(blocked[i].thread, NULL);
+		EXPECT_EQ(-1, blocked[i].r);
+		EXPECT_EQ(EINTR, blocked[i].err);
+	}
+}
+
+/*
+ * Entries for a VM whose vCPUs are being freed: hold the destroying task each
+ * time that it is about to take a vCPU out of the VM's array, the vCPU itself
+ * being freed already.
+ */
+TEST_F_TIMEOUT(ga_log, lookup_during_destroy, SUBTEST_TIMEOUT_S)
+{
+	struct pause_state p;
+	u32 sent, sent_before;
+	int i, running;
+
+	if (!pin_to_different_cpus(_metadata, self))
+		SKIP(return, "two CPUs are needed");
+
+	for (i = 0; i < NR_RACES; i++) {
+		create_vm(_metadata, self);
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "xa_erase %ld %d %d",
+						   syscall(SYS_gettid), PAUSE_DESTROY_US,
+						   4 * NR_VCPUS));
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "inject %u %d 1000000 0",
+						   self->vm_id, i % NR_VCPUS));
+		get_injector(_metadata, self->ga_log, &sent_before, &running);
+
+		free_vm(self);
+
+		get_pause(_metadata, self->pause, &p);
+		get_injector(_metadata, self->ga_log, &sent, &running);
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "release"));
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "stop"));
+
+		/* Else nothing was tested. */
+		ASSERT_LE(NR_VCPUS, p.hits)
+			TH_LOG("wanted %d vCPUs to be destroyed slowly, got %d", NR_VCPUS, p.hits);
+		ASSERT_LT(sent_before, sent)
+			TH_LOG("no entry was handled while the VM was destroyed");
+	}
+}
+
+/* Has a vCPU of this process been destroyed since the last look? */
+static bool vcpu_destroyed(struct __test_metadata *_metadata, int rec)
+{
+	char buf[4096], what[16], *line, *save;
+	bool destroyed = false;
+	ssize_t r;
+	int tgid;
+
+	while ((r = kvm_lifecycle_read(rec, buf, sizeof(buf))) > 0) {
+		for (line = strtok_r(buf, "\n", &save); line;
+		     line = strtok_r(NULL, "\n", &save)) {
+			if (sscanf(line, "%15s %d ", what, &tgid) == 2 &&
+			    !strcmp(what, "destroy") && tgid == getpid())
+				destroyed = true;
+		}
+	}
+	ASSERT_EQ(0, r);
+	return destroyed;
+}
+
+static void *free_vm_thread(void *arg)
+{
+	free_vm(arg);
+	return NULL;
+}
+
+/*
+ * Destroy the VM while the notifier, which has found the vCPU, is about to wake
+ * it.  No vCPU may be destroyed before the notifier has finished.
+ */
+TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_lifecycle_missing("vcpu_index");
+	struct pause_state p;
+	struct timespec start;
+	bool destroyed, early;
+	pthread_t thread;
+	int i, rec;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (!pin_to_different_cpus(_metadata, self))
+		SKIP(return, "two CPUs are needed");
+
+	for (i = 0; i < NR_RACES; i++) {
+		create_vm(_metadata, self);
+		rec = __kvm_lifecycle_open("vcpu_index");
+		ASSERT_LE(0, rec);
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "kvm_vcpu_wake_up %d %d 1",
+						   self->tid, PAUSE_WAKE_UP_US));
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "inject %u %d 1 0",
+						   self->vm_id, i % NR_VCPUS));
+
+		start = now();
+		do {
+			get_pause(_metadata, self->pause, &p);
+			ASSERT_FALSE(timed_out(start))
+				TH_LOG("the notifier didn't call kvm_vcpu_wake_up() in %d s",
+				       WAIT_S);
+		} while (!p.hits);
+		ASSERT_EQ(1, p.inside)
+			TH_LOG("the notifier has finished before the VM was to be destroyed");
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, free_vm_thread, self));
+
+		/* In this order, so that what is seen has come before the end. */
+		do {
+			usleep(POLL_US);
+			destroyed = vcpu_destroyed(_metadata, rec);
+			get_pause(_metadata, self->pause, &p);
+			early = destroyed && p.inside;
+		} while (p.inside && !early);
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "release"));
+		pthread_join(thread, NULL);
+		wait_for_injector(_metadata, self->ga_log);
+		close(rec);
+
+		EXPECT_FALSE(early)
+			TH_LOG("a vCPU was destroyed while the notifier was about to wake vCPU%d",
+			       i % NR_VCPUS);
+	}
+}
+
+/* What the storm's threads share. */
+static struct storm {
+	bool stop;
+	bool widen;
+	u32 vm_id;		/* of a VM that lives, or did until just now */
+	u64 nr_sent;
+	u64 nr_hits;
+	int error;
+} storm;
+
+static void *storm_thread(void *arg)
+{
+	unsigned int seed = (unsigned long)arg;
+	int ga_log, pause = -1, tid, hits, r = 0;
+	struct pause_state p = { .hits = STORM_PAUSE_HITS };
+	u32 vm_id, sent;
+	char buf[128];
+
+	ga_log = __kvm_lifecycle_open("ga_log");
+	if (ga_log < 0 || kvm_lifecycle_read(ga_log, buf, sizeof(buf)) <= 0 ||
+	    sscanf(buf, "tid %d ", &tid) != 1) {
+		r = -EIO;
+		goto out;
+	}
+	if (storm.widen) {
+		pause = __kvm_lifecycle_open("pause");
+		r = pause < 0 ? pause : 0;
+	}
+
+	while (!r && !READ_ONCE(storm.stop)) {
+		if (storm.widen && p.hits == STORM_PAUSE_HITS) {
+			__kvm_lifecycle_write(pause, "release");
+			r = __kvm_lifecycle_write(pause, "kvm_vcpu_wake_up %d %d %d", tid,
+						  STORM_PAUSE_US, STORM_PAUSE_HITS);
+			if (r)
+				break;
+			p.hits = 0;
+		}
+
+		/* Mostly the VM that comes and goes, else any. */
+		vm_id = READ_ONCE(storm.vm_id);
+		if (!vm_id || !(rand_r(&seed) % 8))
+			vm_id = 1 + rand_r(&seed) % MAX_VM_ID;
+
+		/* One more vCPU than there are. */
+		r = __kvm_lifecycle_write(ga_log, "inject %u %u %u 0", vm_id,
+					  rand_r(&seed) % (NR_VCPUS + 1), STORM_BURST);
+		usleep(storm.widen ? 2 * STORM_PAUSE_US : POLL_US);
+		if (!r)
+			r = __kvm_lifecycle_write(ga_log, "stop");
+		if (r)
+			break;
+
+		if (kvm_lifecycle_read(ga_log, buf, sizeof(buf)) <= 0 ||
+		    sscanf(buf, "tid %*d sent %u ", &sent) != 1)
+			r = -EIO;
+		else
+			__sync_fetch_and_add(&storm.nr_sent, sent);
+
+		if (!storm.widen)
+			continue;
+
+		hits = p.hits;
+		if (kvm_lifecycle_read(pause, buf, sizeof(buf)) <= 0 ||
+		    sscanf(buf, "hits %d ", &p.hits) != 1)
+			r = -EIO;
+		else
+			__sync_fetch_and_add(&storm.nr_hits, p.hits - hits);
+	}
+
+out:
+	if (pause >= 0)
+		close(pause);
+	if (ga_log >= 0)
+		close(ga_log);
+	if (r)
+		WRITE_ONCE(storm.error, r);
+	return NULL;
+}
+
+/* Each VM, i.e. each of its file descriptors, has a reference to the module. */
+static int kvm_amd_users(void)
+{
+	char buf[32] = "";
+	int fd = open("/sys/module/kvm_amd/refcnt", O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	if (read(fd, buf, sizeof(buf) - 1) < 0)
+		buf[0] = '\0';
+	close(fd);
+	return atoi(buf);
+}
+
+static void run_storm(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *self, bool widen)
+{
+	pthread_t threads[NR_STORMERS];
+	int users, users_after, i, nr_vms = 0;
+	struct timespec start;
+	time_t elapsed;
+
+	users = kvm_amd_users();
+	memset(&storm, 0, sizeof(storm));
+	storm.widen = widen;
+
+	start = now();
+	for (i = 0; i < NR_STORMERS; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, storm_thread,
+					    (void *)(unsigned long)(i + 1)));
+
+	do {
+		create_vm(_metadata, self);
+		WRITE_ONCE(storm.vm_id, self->vm_id);
+		usleep(widen ? 2 * STORM_PAUSE_US : POLL_US);
+		free_vm(self);
+		nr_vms++;
+		elapsed = timespec_elapsed(start).tv_sec;
+	} while (!READ_ONCE(storm.error) && elapsed < STORM_MAX_S &&
+		 (elapsed < STORM_S || nr_vms < STORM_MIN_VMS));
+
+	WRITE_ONCE(storm.stop, true);
+	for (i = 0; i < NR_STORMERS; i++)
+		pthread_join(threads[i], NULL);
+
+	ASSERT_EQ(0, storm.error)
+		TH_LOG("a storming thread failed: %s", strerror(-storm.error));
+	EXPECT_LE(STORM_MIN_VMS, nr_vms)
+		TH_LOG("only %d VMs came and went in %d s", nr_vms, STORM_MAX_S);
+	EXPECT_LT(0, storm.nr_sent);
+	if (widen)
+		EXPECT_LT(0, storm.nr_hits)
+			TH_LOG("no wake-up was ever slowed down");
+
+	/* Every VM was reaped. */
+	start = now();
+	while ((users_after = kvm_amd_users()) > users && !timed_out(start))
+		usleep(POLL_US);
+	EXPECT_EQ(users, users_after)
+		TH_LOG("%d VMs came and went, kvm_amd had %d users before and %d after",
+		       nr_vms, users, users_after);
+}
+
+TEST_F_TIMEOUT(ga_log, storm, SUBTEST_TIMEOUT_S)
+{
+	run_storm(_metadata, self, false);
+}
+
+TEST_F_TIMEOUT(ga_log, storm_with_slow_wakeups, SUBTEST_TIMEOUT_S)
+{
+	run_storm(_metadata, self, true);
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+	__TEST_REQUIRE(!access("/sys/module/kvm_amd/parameters/avic", R_OK),
+		       "kvm_amd isn't loaded");
+	__TEST_REQUIRE(kvm_get_module_param_bool("kvm_amd", "avic"), "AVIC is off in kvm_amd");
+
+	return test_harness_run(argc, argv);
+}
