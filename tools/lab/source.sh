@@ -193,9 +193,10 @@ main()
 			make_repository unpack_any
 		}
 	fi
-	apply_series
+	# No build may run in the tree meanwhile.
+	locked "$CACHE/obj/.lock-${TREE##*/}" apply_series
 	echo "$TREE" >"$CACHE/src/$BASE.path"
 }
 
-mkdir -p "$CACHE/src" "$CACHE/download" "$CACHE/logs"
+mkdir -p "$CACHE/src" "$CACHE/obj" "$CACHE/download" "$CACHE/logs"
 locked "$CACHE/src/.lock" main

@@ -10,16 +10,15 @@
 #include <linux/nmi.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 #include <linux/timekeeping.h>
 
 #include "kvm_lifecycle.h"
 
 #define KVML_PAUSE_POINTS	16
 #define KVML_PAUSE_MAX_US	1000000
-#define KVML_PAUSE_MAX_HITS	1000
-/* In all, where each task of the machine may be paused. */
-#define KVML_PAUSE_ANY_MAX_US	60000000
+#define KVML_PAUSE_MAX_HITS	1000	/* times the longest delay fits into 32 bits */
+/* Of one command in all: a function may be called again and again by who never schedules. */
+#define KVML_PAUSE_TOTAL_MAX_US	60000000
 
 static atomic_t kvml_pauses = ATOMIC_INIT(0);
 
@@ -79,9 +78,8 @@ static int kvml_pause_arm(struct kvml_pause_point *p, char **field)
 
 	if (kstrtouint(field[1], 10, &tid) || tid > INT_MAX ||
 	    kstrtouint(field[2], 10, &delay_us) || !delay_us || delay_us > KVML_PAUSE_MAX_US ||
-	    kstrtouint(field[3], 10, &max_hits) || !max_hits || max_hits > KVML_PAUSE_MAX_HITS)
-		return -EINVAL;
-	if (!tid && (u64)delay_us * max_hits > KVML_PAUSE_ANY_MAX_US)
+	    kstrtouint(field[3], 10, &max_hits) || !max_hits || max_hits > KVML_PAUSE_MAX_HITS ||
+	    delay_us * max_hits > KVML_PAUSE_TOTAL_MAX_US)
 		return -EINVAL;
 	if (strlen(field[0]) >= sizeof(p->symbol))
 		return -EINVAL;

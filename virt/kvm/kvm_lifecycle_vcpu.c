@@ -181,7 +181,8 @@ static int __kprobes notrace kvml_trylock_entry(struct kretprobe_instance *ri, s
 	return 0;
 }
 
-static int __kprobes notrace kvml_trylock_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+static int __kprobes notrace kvml_trylock_return(struct kretprobe_instance *ri,
+						struct pt_regs *regs)
 {
 	s64 ns = ktime_get_mono_fast_ns() - *(u64 *)ri->data;
 	unsigned long ret = regs_return_value(regs);

@@ -7,10 +7,10 @@
  */
 #include <linux/bitops.h>
 #include <linux/delay.h>
+#include <linux/gfp.h>
 #include <linux/kthread.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 #include <linux/wait.h>
 
 #include <asm/cpufeature.h>
@@ -38,8 +38,8 @@ static bool kvml_param_is_off(struct module *mod, const char *name)
 	if (!mod)
 		return false;
 
-	/* As long as what sysfs gives to a parameter's getter. */
-	val = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	/* sysfs gives a page to a parameter's getter, and sysfs_emit() insists on it. */
+	val = (char *)get_zeroed_page(GFP_KERNEL);
 	if (!val)
 		return false;
 
@@ -50,7 +50,7 @@ static bool kvml_param_is_off(struct module *mod, const char *name)
 			off = val[0] == 'N';
 	}
 	kernel_param_unlock(mod);
-	kfree(val);
+	free_page((unsigned long)val);
 	return off;
 }
 

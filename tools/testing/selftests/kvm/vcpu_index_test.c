@@ -36,8 +36,8 @@
 /* IDs that differ from every index in use, so that neither passes for the other. */
 #define VCPU_ID(idx)		((idx) + 2)
 
-/* A dirty ring of 64 KiB, large enough for the ring to need more than one page. */
-#define DIRTY_RING_ENTRIES	4096
+/* A small dirty ring, but one for which hardware's own log leaves some room. */
+#define DIRTY_RING_ENTRIES	1024
 
 /* The index at which an xarray gets its second level. */
 #define XA_SECOND_LEVEL		64
@@ -54,13 +54,17 @@ struct events {
 	int idx[NR_EVENT_TYPES];	/* of the last one */
 };
 
-FIXTURE(vcpu_index) {
+struct index_test {
 	struct fault_injection fi;
 	struct kvm_vm *vm;
 	int vcpu_fds[KVM_MAX_VCPUS];
 	int nr_vcpus;
 	int rec;
 	int kmsg;
+};
+
+FIXTURE(vcpu_index) {
+	struct index_test t;
 };
 
 FIXTURE_VARIANT(vcpu_index) {
@@ -78,12 +82,12 @@ FIXTURE_VARIANT_ADD(vcpu_index, split_irqchip) {
 };
 #endif
 
-static struct kvm_vm *create_vm(const FIXTURE_VARIANT(vcpu_index) *variant)
+static struct kvm_vm *create_vm(bool split_irqchip)
 {
 	struct kvm_vm *vm = vm_create_barebones();
 
 #ifdef __x86_64__
-	if (variant->split_irqchip)
+	if (split_irqchip)
 		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
 #endif
 	return vm;
@@ -91,67 +95,74 @@ static struct kvm_vm *create_vm(const FIXTURE_VARIANT(vcpu_index) *variant)
 
 FIXTURE_SETUP(vcpu_index)
 {
+	struct index_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("vcpu_index");
 
-	self->fi.nth_fd = -1;
-	self->vm = NULL;
-	self->nr_vcpus = 0;
-	self->rec = -1;
-	self->kmsg = -1;
+	t->fi.nth_fd = -1;
+	t->vm = NULL;
+	t->nr_vcpus = 0;
+	t->rec = -1;
+	t->kmsg = -1;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	self->rec = __kvm_lifecycle_open("vcpu_index");
-	ASSERT_LE(0, self->rec)
-		TH_LOG("open vcpu_index: %s", strerror(-self->rec));
+	t->rec = __kvm_lifecycle_open("vcpu_index");
+	ASSERT_LE(0, t->rec)
+		TH_LOG("open vcpu_index: %s", strerror(-t->rec));
 
-	self->kmsg = kmsg_open();
-	if (self->kmsg < 0)
-		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+	t->kmsg = kmsg_open();
+	if (t->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 
-	self->vm = create_vm(variant);
+	t->vm = create_vm(variant->split_irqchip);
+}
+
+static void free_vm(struct index_test *t)
+{
+	while (t->nr_vcpus)
+		kvm_close(t->vcpu_fds[--t->nr_vcpus]);
+	kvm_vm_free(t->vm);
+	t->vm = NULL;
 }
 
 FIXTURE_TEARDOWN(vcpu_index)
 {
-	int i;
+	struct index_test *t = &self->t;
 
-	fault_injection_end(&self->fi);
+	fault_injection_end(&t->fi);
 
-	for (i = 0; i < self->nr_vcpus; i++)
-		kvm_close(self->vcpu_fds[i]);
-	if (self->vm)
-		kvm_vm_free(self->vm);
-	if (self->rec >= 0)
-		close(self->rec);
-	if (self->kmsg >= 0) {
-		EXPECT_NO_SPLAT(self->kmsg);
-		close(self->kmsg);
+	if (t->vm)
+		free_vm(t);
+	if (t->rec >= 0)
+		close(t->rec);
+	if (t->kmsg >= 0) {
+		EXPECT_NO_SPLAT(t->kmsg);
+		close(t->kmsg);
 	}
 }
 
 /* KVM_CREATE_VCPU, returns 0 or -errno. */
-static int create_vcpu(FIXTURE_DATA(vcpu_index) *self, u32 id)
+static int create_vcpu(struct index_test *t, u32 id)
 {
-	int fd = __vm_ioctl(self->vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
+	int fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
 
 	if (fd < 0)
 		return -errno;
 
-	self->vcpu_fds[self->nr_vcpus++] = fd;
+	t->vcpu_fds[t->nr_vcpus++] = fd;
 	return 0;
 }
 
 /* KVM_CREATE_VCPU without a free file descriptor, the last step that can fail. */
-static int create_vcpu_without_fd(FIXTURE_DATA(vcpu_index) *self, u32 id)
+static int create_vcpu_without_fd(struct index_test *t, u32 id)
 {
 	struct rlimit old, limit;
 	int fd, r;
 
 	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
 
-	fd = kvm_dup(self->vm->fd);
+	fd = kvm_dup(t->vm->fd);
 	kvm_close(fd);
 
 	/* The lowest free descriptor is just beyond the limit. */
@@ -159,7 +170,7 @@ static int create_vcpu_without_fd(FIXTURE_DATA(vcpu_index) *self, u32 id)
 	limit.rlim_max = old.rlim_max;
 	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
 
-	r = create_vcpu(self, id);
+	r = create_vcpu(t, id);
 
 	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
 	return r;
@@ -167,17 +178,17 @@ static int create_vcpu_without_fd(FIXTURE_DATA(vcpu_index) *self, u32 id)
 
 /* All that this process has done with vCPUs of the given ID since the last look. */
 static void read_events(struct __test_metadata *_metadata,
-			FIXTURE_DATA(vcpu_index) *self, u32 id, struct events *ev)
+			struct index_test *t, u32 id, struct events *ev)
 {
 	char buf[4096], what[16], *line, *save;
-	int tgid, tid, ev_id, idx, i;
+	int tgid, tid, ev_id, idx, i, n;
 	unsigned long lost;
 	ssize_t r;
 
 	memset(ev, 0, sizeof(*ev));
 
 	for (;;) {
-		r = kvm_lifecycle_read(self->rec, buf, sizeof(buf));
+		r = kvm_lifecycle_read(t->rec, buf, sizeof(buf));
 		ASSERT_LE(0, r)
 			TH_LOG("read vcpu_index: %s", strerror(-r));
 		if (!r)
@@ -185,10 +196,12 @@ static void read_events(struct __test_metadata *_metadata,
 
 		for (line = strtok_r(buf, "\n", &save); line;
 		     line = strtok_r(NULL, "\n", &save)) {
-			ASSERT_NE(1, sscanf(line, "lost %lu", &lost))
+			n = sscanf(line, "lost %lu", &lost);
+			ASSERT_NE(1, n)
 				TH_LOG("%lu events were lost", lost);
-			ASSERT_EQ(5, sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid,
-					    &ev_id, &idx))
+
+			n = sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &ev_id, &idx);
+			ASSERT_EQ(5, n)
 				TH_LOG("vcpu_index: '%s'", line);
 			if (tgid != getpid() || (u32)ev_id != id)
 				continue;
@@ -205,16 +218,16 @@ static void read_events(struct __test_metadata *_metadata,
 
 /* A creation that must work and get the given index. */
 static void expect_created(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(vcpu_index) *self, u32 id, int idx)
+			   struct index_test *t, u32 id, int idx)
 {
 	struct events ev;
 	int r;
 
-	r = create_vcpu(self, id);
+	r = create_vcpu(t, id);
 	ASSERT_EQ(0, r)
 		TH_LOG("creation of vCPU %u: %s", id, strerror(-r));
 
-	read_events(_metadata, self, id, &ev);
+	read_events(_metadata, t, id, &ev);
 	ASSERT_EQ(1, ev.nr[EV_CREATE]);
 	EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
 		TH_LOG("vCPU %u: wanted index -1 in kvm_arch_vcpu_create(), got %d",
@@ -232,11 +245,11 @@ static void expect_created(struct __test_metadata *_metadata,
  * got beyond kvm_arch_vcpu_create() and was taken back.
  */
 static bool expect_unwound(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(vcpu_index) *self, u32 id, const char *how)
+			   struct index_test *t, u32 id, const char *how)
 {
 	struct events ev;
 
-	read_events(_metadata, self, id, &ev);
+	read_events(_metadata, t, id, &ev);
 
 	if (ev.nr[EV_CREATE]) {
 		EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
@@ -257,20 +270,18 @@ static bool expect_unwound(struct __test_metadata *_metadata,
 /* vCPU0 and vCPU1, from creation to the VM's end. */
 TEST_F_TIMEOUT(vcpu_index, create_and_destroy, SUBTEST_TIMEOUT_S)
 {
+	struct index_test *t = &self->t;
 	struct events ev;
 	int i;
 
 	for (i = 0; i < 2; i++)
-		expect_created(_metadata, self, VCPU_ID(i), i);
+		expect_created(_metadata, t, VCPU_ID(i), i);
 
-	while (self->nr_vcpus)
-		kvm_close(self->vcpu_fds[--self->nr_vcpus]);
-	kvm_vm_free(self->vm);
-	self->vm = NULL;
+	free_vm(t);
 
 	/* A vCPU that was reachable keeps its index to its end. */
 	i = 1;
-	read_events(_metadata, self, VCPU_ID(i), &ev);
+	read_events(_metadata, t, VCPU_ID(i), &ev);
 	EXPECT_EQ(1, ev.nr[EV_DESTROY]);
 	EXPECT_EQ(i, ev.idx[EV_DESTROY])
 		TH_LOG("vCPU%d: index %d in kvm_arch_vcpu_destroy()", i, ev.idx[EV_DESTROY]);
@@ -279,32 +290,34 @@ TEST_F_TIMEOUT(vcpu_index, create_and_destroy, SUBTEST_TIMEOUT_S)
 /* No file descriptor for the first vCPU, and for the second one. */
 TEST_F_TIMEOUT(vcpu_index, fd_failure, SUBTEST_TIMEOUT_S)
 {
+	struct index_test *t = &self->t;
 	int i, r;
 
 	for (i = 0; i < 2; i++) {
-		r = create_vcpu_without_fd(self, VCPU_ID(i));
+		r = create_vcpu_without_fd(t, VCPU_ID(i));
 		ASSERT_EQ(-EMFILE, r);
-		EXPECT_TRUE(expect_unwound(_metadata, self, VCPU_ID(i), "EMFILE"));
+		EXPECT_TRUE(expect_unwound(_metadata, t, VCPU_ID(i), "EMFILE"));
 
-		expect_created(_metadata, self, VCPU_ID(i), i);
+		expect_created(_metadata, t, VCPU_ID(i), i);
 	}
 }
 
 /* An ID that is in use, where that is found only after the vCPU was built. */
 TEST_F_TIMEOUT(vcpu_index, duplicate_id, SUBTEST_TIMEOUT_S)
 {
+	struct index_test *t = &self->t;
 	bool built;
 	int i, r;
 
 	for (i = 0; i < 2; i++) {
-		expect_created(_metadata, self, VCPU_ID(i), i);
+		expect_created(_metadata, t, VCPU_ID(i), i);
 
-		r = create_vcpu(self, VCPU_ID(i));
+		r = create_vcpu(t, VCPU_ID(i));
 		ASSERT_EQ(-EEXIST, r);
-		built = expect_unwound(_metadata, self, VCPU_ID(i), "EEXIST");
+		built = expect_unwound(_metadata, t, VCPU_ID(i), "EEXIST");
 	}
 
-	expect_created(_metadata, self, VCPU_ID(i), i);
+	expect_created(_metadata, t, VCPU_ID(i), i);
 
 	if (!built && !_metadata->exit_code)
 		SKIP(return, "KVM refuses a duplicate ID before it builds the vCPU");
@@ -316,6 +329,7 @@ TEST_F_TIMEOUT(vcpu_index, duplicate_id, SUBTEST_TIMEOUT_S)
  */
 TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 {
+	struct index_test *t = &self->t;
 	static const int indices[] = { 1, XA_SECOND_LEVEL };
 	const char *missing;
 	struct events ev;
@@ -325,29 +339,29 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 		SKIP(return, "KVM supports %d vCPUs, not more than %d",
 		     kvm_check_cap(KVM_CAP_MAX_VCPUS), XA_SECOND_LEVEL);
 
-	missing = fault_injection_begin(&self->fi);
+	missing = fault_injection_begin(&t->fi);
 	if (missing)
 		SKIP(return, "%s", missing);
 
 	for (i = 0; i < (int)ARRAY_SIZE(indices); i++) {
 		u32 id = VCPU_ID(indices[i]);
 
-		while (self->nr_vcpus < indices[i])
-			ASSERT_EQ(0, create_vcpu(self, VCPU_ID(self->nr_vcpus)));
-		read_events(_metadata, self, id, &ev);
+		while (t->nr_vcpus < indices[i])
+			ASSERT_EQ(0, create_vcpu(t, VCPU_ID(t->nr_vcpus)));
+		read_events(_metadata, t, id, &ev);
 
-		armed = fault_arm_cache(&self->fi, "radix_tree_node");
-		r = create_vcpu(self, id);
-		fault_disarm_cache(&self->fi);
+		armed = fault_arm_cache(&t->fi, "radix_tree_node");
+		r = create_vcpu(t, id);
+		fault_disarm_cache(&t->fi);
 		if (armed)
 			SKIP(return, "can't make one slab cache fail: %s", strerror(-armed));
 
 		ASSERT_EQ(-ENOMEM, r)
 			TH_LOG("index %d: wanted ENOMEM (the array), got %s",
 			       indices[i], strerror(-r));
-		EXPECT_TRUE(expect_unwound(_metadata, self, id, "ENOMEM from xa_insert()"));
+		EXPECT_TRUE(expect_unwound(_metadata, t, id, "ENOMEM from xa_insert()"));
 
-		expect_created(_metadata, self, id, indices[i]);
+		expect_created(_metadata, t, id, indices[i]);
 	}
 }
 
@@ -357,7 +371,7 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
  * kvm_arch_vcpu_create() had succeeded.
  */
 static int fail_each_allocation(struct __test_metadata *_metadata,
-				FIXTURE_DATA(vcpu_index) *self)
+				struct index_test *t)
 {
 	int max_vcpus = min_t(int, kvm_check_cap(KVM_CAP_MAX_VCPUS), KVM_MAX_VCPUS);
 	unsigned int nth, nr_failures = 0, nr_unwound = 0;
@@ -367,18 +381,18 @@ static int fail_each_allocation(struct __test_metadata *_metadata,
 	int r;
 
 	for (nth = 1; nth < MAX_NTH; nth++) {
-		u32 id = VCPU_ID(self->nr_vcpus);
+		u32 id = VCPU_ID(t->nr_vcpus);
 
-		ASSERT_LT(self->nr_vcpus, max_vcpus);
-		ASSERT_EQ(0, fault_arm(&self->fi, nth));
-		r = create_vcpu(self, id);
-		failed = fault_disarm(&self->fi);
+		ASSERT_LT(t->nr_vcpus, max_vcpus);
+		ASSERT_EQ(0, fault_arm(&t->fi, nth));
+		r = create_vcpu(t, id);
+		failed = fault_disarm(&t->fi);
 
 		if (!r) {
 			/* Nothing failed, or something that can be done without. */
-			read_events(_metadata, self, id, &ev);
+			read_events(_metadata, t, id, &ev);
 			EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE]);
-			EXPECT_EQ(self->nr_vcpus - 1, ev.idx[EV_POSTCREATE]);
+			EXPECT_EQ(t->nr_vcpus - 1, ev.idx[EV_POSTCREATE]);
 			if (!failed)
 				break;
 			continue;
@@ -388,7 +402,7 @@ static int fail_each_allocation(struct __test_metadata *_metadata,
 		ASSERT_TRUE(failed)
 			TH_LOG("no allocation failed, but the creation did: %s", strerror(-r));
 		snprintf(how, sizeof(how), "allocation %u failed (%s)", nth, strerror(-r));
-		if (expect_unwound(_metadata, self, id, how))
+		if (expect_unwound(_metadata, t, id, how))
 			nr_unwound++;
 
 		/* One of these is enough to read. */
@@ -401,53 +415,40 @@ static int fail_each_allocation(struct __test_metadata *_metadata,
 		EXPECT_LT(0, nr_failures);
 
 	/* Whatever failed, the next creation works. */
-	expect_created(_metadata, self, VCPU_ID(self->nr_vcpus), self->nr_vcpus);
+	expect_created(_metadata, t, VCPU_ID(t->nr_vcpus), t->nr_vcpus);
 
 	return nr_unwound;
 }
 
+/* Without a dirty ring and with one, which is allocated after the vCPU was built. */
 TEST_F_TIMEOUT(vcpu_index, allocation_failures, SUBTEST_TIMEOUT_S)
 {
-	const char *missing;
-
-	/* Index 0 differs from the others, it needs no memory in the array. */
-	expect_created(_metadata, self, VCPU_ID(0), 0);
-
-	missing = fault_injection_begin(&self->fi);
-	if (missing)
-		SKIP(return, "%s", missing);
-
-	fail_each_allocation(_metadata, self);
-}
-
-/* The dirty ring is allocated after the vCPU was built. */
-TEST_F_TIMEOUT(vcpu_index, dirty_ring_failure, SUBTEST_TIMEOUT_S)
-{
-	u32 size = DIRTY_RING_ENTRIES * sizeof(struct kvm_dirty_gfn);
+	struct index_test *t = &self->t;
 	int nr_without, nr_with;
 	const char *missing;
+	struct events ev;
 
-	if (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
-	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
-		SKIP(return, "KVM has no dirty ring");
-
-	missing = fault_injection_begin(&self->fi);
+	missing = fault_injection_begin(&t->fi);
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	expect_created(_metadata, self, VCPU_ID(0), 0);
-	nr_without = fail_each_allocation(_metadata, self);
+	/* Index 0 differs from the others, it needs no memory in the array. */
+	expect_created(_metadata, t, VCPU_ID(0), 0);
+	nr_without = fail_each_allocation(_metadata, t);
 	if (_metadata->exit_code)
 		return;
 
-	while (self->nr_vcpus)
-		kvm_close(self->vcpu_fds[--self->nr_vcpus]);
-	kvm_vm_free(self->vm);
-	self->vm = create_vm(variant);
-	vm_enable_dirty_ring(self->vm, size);
+	if (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
+	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
+		return;
 
-	expect_created(_metadata, self, VCPU_ID(0), 0);
-	nr_with = fail_each_allocation(_metadata, self);
+	free_vm(t);
+	t->vm = create_vm(variant->split_irqchip);
+	vm_enable_dirty_ring(t->vm, DIRTY_RING_ENTRIES * sizeof(struct kvm_dirty_gfn));
+	read_events(_metadata, t, VCPU_ID(0), &ev);
+
+	expect_created(_metadata, t, VCPU_ID(0), 0);
+	nr_with = fail_each_allocation(_metadata, t);
 	if (_metadata->exit_code)
 		return;
 
@@ -456,67 +457,73 @@ TEST_F_TIMEOUT(vcpu_index, dirty_ring_failure, SUBTEST_TIMEOUT_S)
 }
 
 /* kvm_get_vcpu() has no vCPU for an index that no vCPU has. */
-FIXTURE(get_vcpu) {
+struct get_vcpu_test {
 	struct kvm_vm *vm;
 	int vcpu_fds[2];
 	int get;
 	int kmsg;
 };
 
+FIXTURE(get_vcpu) {
+	struct get_vcpu_test t;
+};
+
 FIXTURE_SETUP(get_vcpu)
 {
+	struct get_vcpu_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("get_vcpu");
 	int i;
 
-	self->vm = NULL;
-	self->get = -1;
-	self->kmsg = -1;
+	t->vm = NULL;
+	t->get = -1;
+	t->kmsg = -1;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	self->get = __kvm_lifecycle_open("get_vcpu");
-	ASSERT_LE(0, self->get)
-		TH_LOG("open get_vcpu: %s", strerror(-self->get));
+	t->get = __kvm_lifecycle_open("get_vcpu");
+	ASSERT_LE(0, t->get)
+		TH_LOG("open get_vcpu: %s", strerror(-t->get));
 
-	self->kmsg = kmsg_open();
-	if (self->kmsg < 0)
-		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+	t->kmsg = kmsg_open();
+	if (t->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 
-	self->vm = vm_create_barebones();
-	for (i = 0; i < (int)ARRAY_SIZE(self->vcpu_fds); i++) {
-		self->vcpu_fds[i] = __vm_ioctl(self->vm, KVM_CREATE_VCPU,
+	t->vm = vm_create_barebones();
+	for (i = 0; i < (int)ARRAY_SIZE(t->vcpu_fds); i++) {
+		t->vcpu_fds[i] = __vm_ioctl(t->vm, KVM_CREATE_VCPU,
 					       (void *)(unsigned long)VCPU_ID(i));
-		ASSERT_LE(0, self->vcpu_fds[i]);
+		ASSERT_LE(0, t->vcpu_fds[i]);
 	}
 }
 
 FIXTURE_TEARDOWN(get_vcpu)
 {
+	struct get_vcpu_test *t = &self->t;
 	int i;
 
-	if (self->vm) {
-		for (i = 0; i < (int)ARRAY_SIZE(self->vcpu_fds); i++)
-			kvm_close(self->vcpu_fds[i]);
-		kvm_vm_free(self->vm);
+	if (t->vm) {
+		for (i = 0; i < (int)ARRAY_SIZE(t->vcpu_fds); i++)
+			kvm_close(t->vcpu_fds[i]);
+		kvm_vm_free(t->vm);
 	}
-	if (self->get >= 0)
-		close(self->get);
-	if (self->kmsg >= 0) {
-		EXPECT_NO_SPLAT(self->kmsg);
-		close(self->kmsg);
+	if (t->get >= 0)
+		close(t->get);
+	if (t->kmsg >= 0) {
+		EXPECT_NO_SPLAT(t->kmsg);
+		close(t->kmsg);
 	}
 }
 
 static void expect_get_vcpu(struct __test_metadata *_metadata,
-			    FIXTURE_DATA(get_vcpu) *self, int idx, const char *want)
+			    struct get_vcpu_test *t, int idx, const char *want)
 {
 	char got[32];
 	ssize_t r;
 
-	ASSERT_EQ(0, __kvm_lifecycle_write(self->get, "%d %d", self->vm->fd, idx));
+	ASSERT_EQ(0, __kvm_lifecycle_write(t->get, "%d %d", t->vm->fd, idx));
 
-	r = kvm_lifecycle_read(self->get, got, sizeof(got));
+	r = kvm_lifecycle_read(t->get, got, sizeof(got));
 	ASSERT_LT(0, r);
 	got[strcspn(got, "\n")] = '\0';
 
@@ -526,30 +533,84 @@ static void expect_get_vcpu(struct __test_metadata *_metadata,
 
 TEST_F(get_vcpu, online_index)
 {
+	struct get_vcpu_test *t = &self->t;
 	char want[16];
 	int i;
 
-	for (i = 0; i < (int)ARRAY_SIZE(self->vcpu_fds); i++) {
+	for (i = 0; i < (int)ARRAY_SIZE(t->vcpu_fds); i++) {
 		snprintf(want, sizeof(want), "%d", VCPU_ID(i));
-		expect_get_vcpu(_metadata, self, i, want);
+		expect_get_vcpu(_metadata, t, i, want);
 	}
 }
 
 TEST_F(get_vcpu, index_beyond_online)
 {
-	int nr = ARRAY_SIZE(self->vcpu_fds);
+	struct get_vcpu_test *t = &self->t;
+	int nr = ARRAY_SIZE(t->vcpu_fds);
 
-	expect_get_vcpu(_metadata, self, nr, "none");
-	expect_get_vcpu(_metadata, self, nr + 1, "none");
-	expect_get_vcpu(_metadata, self, INT_MAX, "none");
+	expect_get_vcpu(_metadata, t, nr, "none");
+	expect_get_vcpu(_metadata, t, nr + 1, "none");
+	expect_get_vcpu(_metadata, t, INT_MAX, "none");
 }
 
 TEST_F(get_vcpu, negative_index)
 {
-	expect_get_vcpu(_metadata, self, -1, "none");
-	expect_get_vcpu(_metadata, self, -2, "none");
-	expect_get_vcpu(_metadata, self, INT_MIN, "none");
+	struct get_vcpu_test *t = &self->t;
+
+	expect_get_vcpu(_metadata, t, -1, "none");
+	expect_get_vcpu(_metadata, t, -2, "none");
+	expect_get_vcpu(_metadata, t, INT_MIN, "none");
 }
+
+#ifdef __x86_64__
+/*
+ * KVM can't know the guest's own numbering of its vCPUs, and must not make one
+ * up from an index that the vCPU doesn't have yet: no vCPU has a Xen vCPU ID
+ * until userspace sets it.
+ */
+#define XEN_NO_VCPU_ID		0xffffffffu
+
+TEST(xen_default_id)
+{
+	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID };
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	int i, kmsg;
+
+	if (!(kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND))
+		SKIP(return, "KVM doesn't emulate Xen's event channels");
+
+	kmsg = kmsg_open();
+	if (kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-kmsg));
+
+	vm = vm_create_barebones();
+
+	for (i = 0; i < 2; i++) {
+		vcpu = __vm_vcpu_add(vm, VCPU_ID(i));
+
+		vcpu_ioctl(vcpu, KVM_XEN_VCPU_GET_ATTR, &attr);
+		EXPECT_EQ(XEN_NO_VCPU_ID, attr.u.vcpu_id)
+			TH_LOG("vCPU%d: wanted no Xen vCPU ID (0x%x), got %u", i,
+			       XEN_NO_VCPU_ID, attr.u.vcpu_id);
+
+		/* That isn't an ID, and can't be set as one. */
+		attr.u.vcpu_id = XEN_NO_VCPU_ID;
+		EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_XEN_VCPU_SET_ATTR, &attr));
+		EXPECT_EQ(EINVAL, errno);
+
+		attr.u.vcpu_id = i;
+		vcpu_ioctl(vcpu, KVM_XEN_VCPU_SET_ATTR, &attr);
+		attr.u.vcpu_id = XEN_NO_VCPU_ID;
+		vcpu_ioctl(vcpu, KVM_XEN_VCPU_GET_ATTR, &attr);
+		EXPECT_EQ(i, attr.u.vcpu_id);
+	}
+
+	kvm_vm_free(vm);
+	EXPECT_NO_SPLAT(kmsg);
+	close(kmsg);
+}
+#endif
 
 int main(int argc, char *argv[])
 {

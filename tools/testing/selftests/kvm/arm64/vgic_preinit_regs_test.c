@@ -369,6 +369,7 @@ struct looping_vcpus {
 	int nr;
 	int started;
 	bool stop;
+	pthread_barrier_t barrier;
 	struct looper loopers[MAX_VCPUS];
 };
 
@@ -377,6 +378,9 @@ static void *looper_fn(void *arg)
 	struct looper *l = arg;
 	bool started = false;
 	u64 val;
+
+	/* Don't compete for CPU time with the creation of the other threads. */
+	pthread_barrier_wait(&l->all->barrier);
 
 	while (!READ_ONCE(l->all->stop) && !l->ret) {
 		if (__vcpu_get_reg(l->vcpu, ARM64_CORE_REG(regs.pc), &val))
@@ -397,6 +401,7 @@ static void loop_vcpus(struct looping_vcpus *loop, struct vm_gic *gic, int nr)
 	loop->nr = nr;
 	loop->started = 0;
 	loop->stop = false;
+	pthread_barrier_init(&loop->barrier, NULL, nr + 1);
 
 	for (i = 0; i < nr; i++) {
 		struct looper *l = &loop->loopers[i];
@@ -407,6 +412,7 @@ static void loop_vcpus(struct looping_vcpus *loop, struct vm_gic *gic, int nr)
 		pthread_create(&l->thread, NULL, looper_fn, l);
 	}
 
+	pthread_barrier_wait(&loop->barrier);
 	while (READ_ONCE(loop->started) < nr) {
 		TEST_ASSERT(now_ms() < deadline, "Want %d looping vCPUs after %u ms, got %d",
 			    nr, PATIENCE_MS, READ_ONCE(loop->started));
@@ -427,6 +433,8 @@ static void stop_vcpus(struct looping_vcpus *loop)
 		TEST_ASSERT(!l->ret, "KVM_GET_ONE_REG of vCPU%d: want 0, got %s",
 			    i, ret_name(l->ret));
 	}
+
+	pthread_barrier_destroy(&loop->barrier);
 }
 
 /*

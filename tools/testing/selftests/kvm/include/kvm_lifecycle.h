@@ -59,9 +59,7 @@ static inline int __printf(2, 3) __kvm_lifecycle_write(int fd, const char *fmt, 
 	if (len < 0 || len >= (ssize_t)sizeof(buf))
 		return -E2BIG;
 
-	r = pwrite(fd, buf, len, 0);
-	if (r < 0 && errno == ESPIPE)
-		r = write(fd, buf, len);
+	r = write(fd, buf, len);
 	if (r < 0)
 		return -errno;
 
@@ -219,6 +217,10 @@ static inline bool kmsg_find_splat(int fd, char *line, size_t len)
 		if (r <= 0)
 			return false;
 		buf[r] = '\0';
+
+		/* What processes wrote has a facility other than the kernel's. */
+		if (atoi(buf) >> 3)
+			continue;
 
 		/* "prio,sequence,time,flags;text\n key=value\n ..." */
 		text = strchr(buf, ';');

@@ -66,7 +66,7 @@
 /* As large as an entry can name. */
 #define MAX_VM_ID		0xfffff
 
-FIXTURE(ga_log) {
+struct ga_log_test {
 	struct kvm_vm *vm;
 	int vcpu_fds[NR_VCPUS];
 	int nr_vcpus;
@@ -75,6 +75,10 @@ FIXTURE(ga_log) {
 	int pause;
 	int tid;		/* of the thread that injects */
 	int kmsg;
+};
+
+FIXTURE(ga_log) {
+	struct ga_log_test t;
 };
 
 static const char *missing_part(void)
@@ -93,53 +97,58 @@ static const char *missing_part(void)
 
 FIXTURE_SETUP(ga_log)
 {
+	struct ga_log_test *t = &self->t;
 	const char *missing = missing_part();
 	char buf[128];
+	int n;
 
-	self->vm = NULL;
-	self->nr_vcpus = 0;
-	self->ga_log = -1;
-	self->pause = -1;
-	self->kmsg = -1;
+	t->vm = NULL;
+	t->nr_vcpus = 0;
+	t->ga_log = -1;
+	t->pause = -1;
+	t->kmsg = -1;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	self->ga_log = __kvm_lifecycle_open("ga_log");
-	ASSERT_LE(0, self->ga_log)
-		TH_LOG("open ga_log: %s", strerror(-self->ga_log));
-	ASSERT_LT(0, kvm_lifecycle_read(self->ga_log, buf, sizeof(buf)));
-	ASSERT_EQ(1, sscanf(buf, "tid %d ", &self->tid));
+	t->ga_log = __kvm_lifecycle_open("ga_log");
+	ASSERT_LE(0, t->ga_log)
+		TH_LOG("open ga_log: %s", strerror(-t->ga_log));
+	ASSERT_LT(0, kvm_lifecycle_read(t->ga_log, buf, sizeof(buf)));
+	n = sscanf(buf, "tid %d ", &t->tid);
+	ASSERT_EQ(1, n);
 
-	self->pause = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, self->pause)
-		TH_LOG("open pause: %s", strerror(-self->pause));
+	t->pause = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, t->pause)
+		TH_LOG("open pause: %s", strerror(-t->pause));
 
-	self->kmsg = kmsg_open();
-	if (self->kmsg < 0)
-		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+	t->kmsg = kmsg_open();
+	if (t->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 }
 
-static void free_vm(FIXTURE_DATA(ga_log) *self)
+static void free_vm(struct ga_log_test *t)
 {
-	while (self->nr_vcpus)
-		kvm_close(self->vcpu_fds[--self->nr_vcpus]);
-	kvm_vm_free(self->vm);
-	self->vm = NULL;
+	while (t->nr_vcpus)
+		kvm_close(t->vcpu_fds[--t->nr_vcpus]);
+	kvm_vm_free(t->vm);
+	t->vm = NULL;
 }
 
 FIXTURE_TEARDOWN(ga_log)
 {
-	if (self->pause >= 0)
-		close(self->pause);
+	struct ga_log_test *t = &self->t;
+
+	if (t->pause >= 0)
+		close(t->pause);
 	/* No entry is being handled any more once the file is closed. */
-	if (self->ga_log >= 0)
-		close(self->ga_log);
-	if (self->vm)
-		free_vm(self);
-	if (self->kmsg >= 0) {
-		EXPECT_NO_SPLAT(self->kmsg);
-		close(self->kmsg);
+	if (t->ga_log >= 0)
+		close(t->ga_log);
+	if (t->vm)
+		free_vm(t);
+	if (t->kmsg >= 0) {
+		EXPECT_NO_SPLAT(t->kmsg);
+		close(t->kmsg);
 	}
 }
 
@@ -162,21 +171,21 @@ static u32 get_vm_id(struct kvm_vm *vm)
 }
 
 /* A VM with raw vCPUs, nothing but file descriptors refers to it. */
-static void create_vm(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *self)
+static void create_vm(struct __test_metadata *_metadata, struct ga_log_test *t)
 {
-	self->vm = vm_create_barebones();
-	vm_enable_cap(self->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	t->vm = vm_create_barebones();
+	vm_enable_cap(t->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
 
-	for (self->nr_vcpus = 0; self->nr_vcpus < NR_VCPUS; self->nr_vcpus++) {
-		int fd = __vm_ioctl(self->vm, KVM_CREATE_VCPU,
-				    (void *)(unsigned long)self->nr_vcpus);
+	for (t->nr_vcpus = 0; t->nr_vcpus < NR_VCPUS; t->nr_vcpus++) {
+		int fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU,
+				    (void *)(unsigned long)t->nr_vcpus);
 
 		ASSERT_LE(0, fd);
-		self->vcpu_fds[self->nr_vcpus] = fd;
+		t->vcpu_fds[t->nr_vcpus] = fd;
 	}
 
-	self->vm_id = get_vm_id(self->vm);
-	ASSERT_NE(0, self->vm_id);
+	t->vm_id = get_vm_id(t->vm);
+	ASSERT_NE(0, t->vm_id);
 }
 
 struct pause_state {
@@ -188,18 +197,21 @@ struct pause_state {
 static void get_pause(struct __test_metadata *_metadata, int fd, struct pause_state *p)
 {
 	char buf[128];
+	int n;
 
 	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	ASSERT_EQ(3, sscanf(buf, "hits %d inside %d done %d", &p->hits, &p->inside, &p->done));
+	n = sscanf(buf, "hits %d inside %d done %d", &p->hits, &p->inside, &p->done);
+	ASSERT_EQ(3, n);
 }
 
 static void get_injector(struct __test_metadata *_metadata, int fd, u32 *sent, int *running)
 {
 	char buf[128];
-	int tid;
+	int n;
 
 	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	ASSERT_EQ(3, sscanf(buf, "tid %d sent %u running %d", &tid, sent, running));
+	n = sscanf(buf, "tid %*d sent %u running %d", sent, running);
+	ASSERT_EQ(2, n);
 }
 
 static bool timed_out(struct timespec start)
@@ -219,7 +231,7 @@ static struct timespec now(void)
  * Keep the injecting thread and the test apart: a pause doesn't let go of the
  * CPU.  Returns false if there is one CPU only.
  */
-static bool pin_to_different_cpus(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *self)
+static bool pin_to_different_cpus(struct __test_metadata *_metadata, struct ga_log_test *t)
 {
 	cpu_set_t allowed, mine, others;
 	int cpu;
@@ -235,7 +247,7 @@ static bool pin_to_different_cpus(struct __test_metadata *_metadata, FIXTURE_DAT
 	CPU_CLR(cpu, &others);
 	CPU_ZERO(&mine);
 	CPU_SET(cpu, &mine);
-	ASSERT_EQ(0, sched_setaffinity(self->tid, sizeof(others), &others));
+	ASSERT_EQ(0, sched_setaffinity(t->tid, sizeof(others), &others));
 	ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
 	return true;
 }
@@ -289,6 +301,7 @@ static void wait_for_block(struct __test_metadata *_metadata, struct kvm_vcpu *v
 /* The wake-up reaches the vCPU that the entry names, while it is blocked. */
 TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 {
+	struct ga_log_test *t = &self->t;
 	struct sigaction sa = { .sa_handler = kick };
 	struct blocked_vcpu blocked[NR_VCPUS] = {};
 	u64 before[NR_VCPUS], after;
@@ -299,11 +312,11 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 	/* KVM_RUN is to return, without SA_RESTART. */
 	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 
-	self->vm = vm_create_barebones();
-	vm_enable_cap(self->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	t->vm = vm_create_barebones();
+	vm_enable_cap(t->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
 	for (i = 0; i < NR_VCPUS; i++)
-		blocked[i].vcpu = __vm_vcpu_add(self->vm, i);
-	vm_id = get_vm_id(self->vm);
+		blocked[i].vcpu = __vm_vcpu_add(t->vm, i);
+	vm_id = get_vm_id(t->vm);
 	ASSERT_NE(0, vm_id);
 
 	for (i = 1; i < NR_VCPUS; i++) {
@@ -319,9 +332,9 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 		/* It may have announced that it blocks, but not have gone to sleep yet. */
 		start = now();
 		do {
-			ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "inject %u %d 1 0",
+			ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "inject %u %d 1 0",
 							   vm_id, i));
-			wait_for_injector(_metadata, self->ga_log);
+			wait_for_injector(_metadata, t->ga_log);
 			after = vcpu_get_stat(blocked[i].vcpu, halt_wakeup);
 			EXPECT_FALSE(timed_out(start)) {
 				TH_LOG("vCPU%d was not woken in %d s", i, WAIT_S);
@@ -354,29 +367,30 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
  */
 TEST_F_TIMEOUT(ga_log, lookup_during_destroy, SUBTEST_TIMEOUT_S)
 {
+	struct ga_log_test *t = &self->t;
 	struct pause_state p;
 	u32 sent, sent_before;
 	int i, running;
 
-	if (!pin_to_different_cpus(_metadata, self))
+	if (!pin_to_different_cpus(_metadata, t))
 		SKIP(return, "two CPUs are needed");
 
 	for (i = 0; i < NR_RACES; i++) {
-		create_vm(_metadata, self);
+		create_vm(_metadata, t);
 
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "xa_erase %ld %d %d",
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "xa_erase %ld %d %d",
 						   syscall(SYS_gettid), PAUSE_DESTROY_US,
 						   4 * NR_VCPUS));
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "inject %u %d 1000000 0",
-						   self->vm_id, i % NR_VCPUS));
-		get_injector(_metadata, self->ga_log, &sent_before, &running);
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "inject %u %d 1000000 0",
+						   t->vm_id, i % NR_VCPUS));
+		get_injector(_metadata, t->ga_log, &sent_before, &running);
 
-		free_vm(self);
+		free_vm(t);
 
-		get_pause(_metadata, self->pause, &p);
-		get_injector(_metadata, self->ga_log, &sent, &running);
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "release"));
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "stop"));
+		get_pause(_metadata, t->pause, &p);
+		get_injector(_metadata, t->ga_log, &sent, &running);
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "release"));
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "stop"));
 
 		/* Else nothing was tested. */
 		ASSERT_LE(NR_VCPUS, p.hits)
@@ -386,11 +400,11 @@ TEST_F_TIMEOUT(ga_log, lookup_during_destroy, SUBTEST_TIMEOUT_S)
 	}
 }
 
-/* Has a vCPU of this process been destroyed since the last look? */
-static bool vcpu_destroyed(struct __test_metadata *_metadata, int rec)
+/* How many vCPUs of this process have been destroyed since the last look? */
+static int count_destroyed(struct __test_metadata *_metadata, int rec)
 {
 	char buf[4096], what[16], *line, *save;
-	bool destroyed = false;
+	int destroyed = 0;
 	ssize_t r;
 	int tgid;
 
@@ -399,7 +413,7 @@ static bool vcpu_destroyed(struct __test_metadata *_metadata, int rec)
 		     line = strtok_r(NULL, "\n", &save)) {
 			if (sscanf(line, "%15s %d ", what, &tgid) == 2 &&
 			    !strcmp(what, "destroy") && tgid == getpid())
-				destroyed = true;
+				destroyed++;
 		}
 	}
 	ASSERT_EQ(0, r);
@@ -418,31 +432,31 @@ static void *free_vm_thread(void *arg)
  */
 TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 {
+	struct ga_log_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("vcpu_index");
 	struct pause_state p;
 	struct timespec start;
-	bool destroyed, early;
+	int i, rec, destroyed, early;
 	pthread_t thread;
-	int i, rec;
 
 	if (missing)
 		SKIP(return, "%s", missing);
-	if (!pin_to_different_cpus(_metadata, self))
+	if (!pin_to_different_cpus(_metadata, t))
 		SKIP(return, "two CPUs are needed");
 
 	for (i = 0; i < NR_RACES; i++) {
-		create_vm(_metadata, self);
+		create_vm(_metadata, t);
 		rec = __kvm_lifecycle_open("vcpu_index");
 		ASSERT_LE(0, rec);
 
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "kvm_vcpu_wake_up %d %d 1",
-						   self->tid, PAUSE_WAKE_UP_US));
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->ga_log, "inject %u %d 1 0",
-						   self->vm_id, i % NR_VCPUS));
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "kvm_vcpu_wake_up %d %d 1",
+						   t->tid, PAUSE_WAKE_UP_US));
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "inject %u %d 1 0",
+						   t->vm_id, i % NR_VCPUS));
 
 		start = now();
 		do {
-			get_pause(_metadata, self->pause, &p);
+			get_pause(_metadata, t->pause, &p);
 			ASSERT_FALSE(timed_out(start))
 				TH_LOG("the notifier didn't call kvm_vcpu_wake_up() in %d s",
 				       WAIT_S);
@@ -450,24 +464,29 @@ TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 		ASSERT_EQ(1, p.inside)
 			TH_LOG("the notifier has finished before the VM was to be destroyed");
 
-		ASSERT_EQ(0, pthread_create(&thread, NULL, free_vm_thread, self));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, free_vm_thread, t));
 
-		/* In this order, so that what is seen has come before the end. */
+		/*
+		 * In this order, so that what is seen has come before the end.
+		 * Let the notifier go on once what it has found is freed.
+		 */
+		early = destroyed = 0;
 		do {
 			usleep(POLL_US);
-			destroyed = vcpu_destroyed(_metadata, rec);
-			get_pause(_metadata, self->pause, &p);
-			early = destroyed && p.inside;
-		} while (p.inside && !early);
+			destroyed += count_destroyed(_metadata, rec);
+			get_pause(_metadata, t->pause, &p);
+			if (p.inside)
+				early = destroyed;
+		} while (p.inside && early < NR_VCPUS);
 
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "release"));
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "release"));
 		pthread_join(thread, NULL);
-		wait_for_injector(_metadata, self->ga_log);
+		wait_for_injector(_metadata, t->ga_log);
 		close(rec);
 
-		EXPECT_FALSE(early)
-			TH_LOG("a vCPU was destroyed while the notifier was about to wake vCPU%d",
-			       i % NR_VCPUS);
+		EXPECT_EQ(0, early)
+			TH_LOG("%d vCPUs were destroyed while the notifier was about to wake vCPU%d",
+			       early, i % NR_VCPUS);
 	}
 }
 
@@ -565,7 +584,7 @@ static int kvm_amd_users(void)
 	return atoi(buf);
 }
 
-static void run_storm(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *self, bool widen)
+static void run_storm(struct __test_metadata *_metadata, struct ga_log_test *t, bool widen)
 {
 	pthread_t threads[NR_STORMERS];
 	int users, users_after, i, nr_vms = 0;
@@ -582,10 +601,10 @@ static void run_storm(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *s
 					    (void *)(unsigned long)(i + 1)));
 
 	do {
-		create_vm(_metadata, self);
-		WRITE_ONCE(storm.vm_id, self->vm_id);
+		create_vm(_metadata, t);
+		WRITE_ONCE(storm.vm_id, t->vm_id);
 		usleep(widen ? 2 * STORM_PAUSE_US : POLL_US);
-		free_vm(self);
+		free_vm(t);
 		nr_vms++;
 		elapsed = timespec_elapsed(start).tv_sec;
 	} while (!READ_ONCE(storm.error) && elapsed < STORM_MAX_S &&
@@ -615,12 +634,16 @@ static void run_storm(struct __test_metadata *_metadata, FIXTURE_DATA(ga_log) *s
 
 TEST_F_TIMEOUT(ga_log, storm, SUBTEST_TIMEOUT_S)
 {
-	run_storm(_metadata, self, false);
+	struct ga_log_test *t = &self->t;
+
+	run_storm(_metadata, t, false);
 }
 
 TEST_F_TIMEOUT(ga_log, storm_with_slow_wakeups, SUBTEST_TIMEOUT_S)
 {
-	run_storm(_metadata, self, true);
+	struct ga_log_test *t = &self->t;
+
+	run_storm(_metadata, t, true);
 }
 
 int main(int argc, char *argv[])

@@ -1,0 +1,689 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_lifecycle takes commands from root that go as far as holding up a chosen
+ * task in the kernel: whatever is written, a command is done wholly or fails
+ * and changes nothing, every number has its bounds, and nothing outlives the
+ * file that it was asked for through, however the process ends.
+ *
+ * Other tests rely on the module, this one tests the module itself.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "kvm_lifecycle.h"
+
+#define SUBTEST_TIMEOUT_S	60
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			20
+#define POLL_US			1000
+
+/* A function that the test can have called by its own task at any time. */
+#define PAUSED_FUNCTION		"kvm_dev_ioctl"
+
+/* Documented bounds. */
+#define MAX_DELAY_US		1000000
+#define MAX_HITS		1000
+#define MAX_COUNT		1000000
+#define MAX_GAP_US		100000
+#define MAX_TOTAL_US		60000000
+
+/* Longer than any command may be. */
+#define TOO_LONG		4096
+
+/* Not the ID of any vCPU that could be taken for an index. */
+#define VCPU_ID			5
+
+#define NOBODY			65534
+
+static const struct {
+	const char *name;
+	mode_t mode;
+} files[] = {
+	{ "parts", 0400 },
+	{ "vcpu_index", 0400 },
+	{ "trylock", 0400 },
+	{ "get_vcpu", 0600 },
+	{ "avic", 0600 },
+	{ "ga_log", 0600 },
+	{ "vgic", 0600 },
+	{ "pause", 0600 },
+};
+
+struct lifecycle_test {
+	struct kvm_vm *vm;
+	int kvm_fd;
+	int vcpu_fd;
+	int pipe[2];
+	int kmsg;
+};
+
+FIXTURE(lifecycle) {
+	struct lifecycle_test t;
+};
+
+FIXTURE_SETUP(lifecycle)
+{
+	struct lifecycle_test *t = &self->t;
+
+	t->kmsg = kmsg_open();
+	if (t->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
+
+	t->kvm_fd = open_kvm_dev_path_or_exit();
+	ASSERT_EQ(0, pipe(t->pipe));
+	t->vm = vm_create_barebones();
+	t->vcpu_fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(long)VCPU_ID);
+	ASSERT_LE(0, t->vcpu_fd);
+}
+
+FIXTURE_TEARDOWN(lifecycle)
+{
+	struct lifecycle_test *t = &self->t;
+
+	if (t->kmsg < 0)
+		return;
+
+	close(t->vcpu_fd);
+	close(t->pipe[0]);
+	close(t->pipe[1]);
+	close(t->kvm_fd);
+	kvm_vm_free(t->vm);
+	EXPECT_NO_SPLAT(t->kmsg);
+	close(t->kmsg);
+}
+
+static struct timespec now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts;
+}
+
+static bool timed_out(struct timespec start)
+{
+	return timespec_elapsed(start).tv_sec >= WAIT_S;
+}
+
+static void expect_text(struct __test_metadata *_metadata, int fd, const char *want,
+			const char *when)
+{
+	char got[256];
+
+	ASSERT_LE(0, kvm_lifecycle_read(fd, got, sizeof(got)));
+	EXPECT_STREQ(want, got)
+		TH_LOG("after '%s': wanted '%s', got '%s'", when, want, got);
+}
+
+/* A command that must fail with -@err, and leave the file's text as it was. */
+static void expect_refused(struct __test_metadata *_metadata, int fd, int err,
+			   const char *command)
+{
+	char before[256], after[256];
+	ssize_t r;
+
+	r = kvm_lifecycle_read(fd, before, sizeof(before));
+
+	EXPECT_EQ(err, -__kvm_lifecycle_write(fd, "%s", command))
+		TH_LOG("'%s': wanted %s", command, strerror(err));
+
+	EXPECT_EQ(r, kvm_lifecycle_read(fd, after, sizeof(after)));
+	EXPECT_STREQ(before, after)
+		TH_LOG("'%s' was refused, but changed '%s' to '%s'", command, before, after);
+}
+
+#define expect_refused_fmt(fd, err, fmt, ...)				\
+do {									\
+	char __command[128];						\
+									\
+	snprintf(__command, sizeof(__command), fmt, ##__VA_ARGS__);	\
+	expect_refused(_metadata, fd, err, __command);			\
+} while (0)
+
+/* What no file takes. */
+static void expect_junk_refused(struct __test_metadata *_metadata, int fd, bool is_writable)
+{
+	static const char * const junk[] = {
+		" ", "\n", "junk", "-", "0x", "\x01\x02", "%n%s", "1 2 3 4 5 6 7 8",
+		"99999999999999999999", "-99999999999999999999", "1.5", "1,2", "+",
+	};
+	char text[TOO_LONG], *mem;
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(junk); i++)
+		expect_refused(_metadata, fd, EINVAL, junk[i]);
+
+	memset(text, '1', sizeof(text));
+	EXPECT_EQ(-1, write(fd, text, sizeof(text)));
+	EXPECT_EQ(EINVAL, errno)
+		TH_LOG("%zu bytes: wanted EINVAL, got %s", sizeof(text), strerror(errno));
+
+	mem = kvm_mmap(getpagesize(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	EXPECT_EQ(-1, write(fd, mem, 8));
+	EXPECT_EQ(is_writable ? EFAULT : EINVAL, errno)
+		TH_LOG("unreadable command: got %s", strerror(errno));
+	kvm_munmap(mem, getpagesize());
+
+	/* A NUL within the text doesn't hide what follows it. */
+	EXPECT_EQ(-1, write(fd, "release\0x", 9));
+	EXPECT_EQ(EINVAL, errno);
+}
+
+/* A descriptor that isn't that of a VM; @after completes the command. */
+static void expect_vm_checked(struct __test_metadata *_metadata, struct lifecycle_test *t,
+			      int fd, const char *after)
+{
+	int closed = kvm_dup(t->vm->fd);
+
+	kvm_close(closed);
+
+	expect_refused_fmt(fd, EBADF, "%d%s", closed, after);
+	expect_refused_fmt(fd, EBADF, "-1%s", after);
+	expect_refused_fmt(fd, EBADF, "%d%s", INT_MAX, after);
+	expect_refused_fmt(fd, EINVAL, "%lld%s", 1ll << 32, after);
+	expect_refused_fmt(fd, EINVAL, "%d%s", t->pipe[0], after);
+	expect_refused_fmt(fd, EINVAL, "%d%s", t->kvm_fd, after);
+	expect_refused_fmt(fd, EINVAL, "%d%s", t->vcpu_fd, after);
+	expect_refused_fmt(fd, EINVAL, "%d%s", fd, after);
+	expect_refused_fmt(fd, EINVAL, "%dx%s", t->vm->fd, after);
+	expect_refused_fmt(fd, EINVAL, "%d%s 0", t->vm->fd, after);
+}
+
+/* Root only, and each file is there whether or not this kernel has the part. */
+TEST_F_TIMEOUT(lifecycle, root_only, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	char path[128];
+	struct stat st;
+	int i, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, stat(KVM_LIFECYCLE_DIR, &st));
+	EXPECT_EQ(0700, st.st_mode & 0777);
+	EXPECT_EQ(0, st.st_uid);
+
+	for (i = 0; i < (int)ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), KVM_LIFECYCLE_DIR "/%s", files[i].name);
+		ASSERT_EQ(0, stat(path, &st))
+			TH_LOG("%s: %s", path, strerror(errno));
+		EXPECT_EQ(files[i].mode, st.st_mode & 0777)
+			TH_LOG("%s: wanted mode %o, got %o", path, files[i].mode,
+			       st.st_mode & 0777);
+		EXPECT_EQ(0, st.st_uid);
+	}
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (setgid(NOBODY) || setuid(NOBODY))
+			_exit(255);
+		for (i = 0; i < (int)ARRAY_SIZE(files); i++) {
+			if (__kvm_lifecycle_open(files[i].name) != -EACCES)
+				_exit(i + 1);
+		}
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status))
+		TH_LOG("a user other than root could open '%s'",
+		       files[max(WEXITSTATUS(status) - 1, 0) % ARRAY_SIZE(files)].name);
+}
+
+/* parts says of each part what open() then does. */
+TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	int fd, i, r, want;
+	const char *missing;
+
+	for (i = 1; i < (int)ARRAY_SIZE(files); i++) {
+		missing = kvm_lifecycle_missing(files[i].name);
+		if (missing) {
+			EXPECT_NE(NULL, strstr(missing, "unavailable: "))
+				TH_LOG("%s", missing);
+			want = strstr(missing, "unsafe=1") ? -EPERM : -EOPNOTSUPP;
+		} else {
+			want = 0;
+		}
+
+		r = __kvm_lifecycle_open(files[i].name);
+		fd = r;
+		EXPECT_EQ(want, min(r, 0))
+			TH_LOG("%s: %s", files[i].name, missing ?: "ready");
+		if (fd >= 0)
+			close(fd);
+	}
+
+	fd = __kvm_lifecycle_open("parts");
+	ASSERT_LE(0, fd);
+	expect_junk_refused(_metadata, fd, false);
+	expect_refused(_metadata, fd, EINVAL, "release");
+	close(fd);
+}
+
+/* Each recording has every event, and hands it out once. */
+TEST_F_TIMEOUT(lifecycle, vcpu_index, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	char one[1024], two[1024], small[8];
+	const char *missing = kvm_lifecycle_missing("vcpu_index");
+	int fd, fd2, vcpu;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	fd = __kvm_lifecycle_open("vcpu_index");
+	ASSERT_LE(0, fd);
+	fd2 = __kvm_lifecycle_open("vcpu_index");
+	ASSERT_LE(0, fd2);
+
+	/* Reading doesn't wait for something to happen. */
+	while (kvm_lifecycle_read(fd, one, sizeof(one)) > 0)
+		;
+
+	vcpu = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(long)(VCPU_ID + 1));
+	ASSERT_LE(0, vcpu);
+
+	/* No room for a line: nothing is handed out, and nothing is lost. */
+	EXPECT_EQ(-EINVAL, kvm_lifecycle_read(fd, small, sizeof(small)));
+
+	/* Commands are for other files. */
+	EXPECT_EQ(-EINVAL, __kvm_lifecycle_write(fd, "release"));
+	EXPECT_EQ(-EINVAL, __kvm_lifecycle_write(fd, "%d", t->vm->fd));
+
+	EXPECT_LT(0, kvm_lifecycle_read(fd, one, sizeof(one)));
+	EXPECT_NE(NULL, strstr(one, "create "));
+	EXPECT_NE(NULL, strstr(one, "postcreate "));
+	EXPECT_EQ(0, kvm_lifecycle_read(fd, two, sizeof(two)));
+
+	EXPECT_LT(0, kvm_lifecycle_read(fd2, two, sizeof(two)));
+	EXPECT_STREQ(one, two);
+
+	close(vcpu);
+	close(fd2);
+	close(fd);
+}
+
+TEST_F_TIMEOUT(lifecycle, trylock, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("trylock");
+	int fd;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	fd = __kvm_lifecycle_open("trylock");
+	ASSERT_LE(0, fd);
+	expect_text(_metadata, fd, "calls 0 failed 0 total_ns 0 max_ns 0\n", "open");
+	expect_junk_refused(_metadata, fd, false);
+	expect_refused_fmt(fd, EINVAL, "%d", t->vm->fd);
+	close(fd);
+}
+
+TEST_F_TIMEOUT(lifecycle, get_vcpu, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("get_vcpu");
+	char buf[32];
+	int fd, i;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	fd = __kvm_lifecycle_open("get_vcpu");
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ENODATA, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+
+	/* Before and after there is an answer that a bad command could change. */
+	for (i = 0; i < 2; i++) {
+		expect_junk_refused(_metadata, fd, true);
+		expect_vm_checked(_metadata, t, fd, " 1");
+		expect_refused_fmt(fd, EINVAL, "%d", t->vm->fd);
+		expect_refused_fmt(fd, EINVAL, "%d x", t->vm->fd);
+		expect_refused_fmt(fd, EINVAL, "%d %lld", t->vm->fd, 1ll + INT_MAX);
+		expect_refused_fmt(fd, EINVAL, "%d %lld", t->vm->fd, -1ll + INT_MIN);
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%d 0\n", t->vm->fd));
+		snprintf(buf, sizeof(buf), "%d\n", VCPU_ID);
+		expect_text(_metadata, fd, buf, "VM 0");
+	}
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%d 1", t->vm->fd));
+	expect_text(_metadata, fd, "none\n", "VM 1");
+	close(fd);
+}
+
+static void test_vm_file(struct __test_metadata *_metadata, struct lifecycle_test *t,
+			 const char *file)
+{
+	char buf[1024];
+	int fd, i;
+
+	fd = __kvm_lifecycle_open(file);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ENODATA, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+
+	for (i = 0; i < 2; i++) {
+		expect_junk_refused(_metadata, fd, true);
+		expect_vm_checked(_metadata, t, fd, "");
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%d\n", t->vm->fd));
+		EXPECT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	}
+	close(fd);
+}
+
+#ifdef __x86_64__
+TEST_F_TIMEOUT(lifecycle, avic, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("avic");
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	test_vm_file(_metadata, t, "avic");
+}
+#endif
+
+#ifdef __aarch64__
+TEST_F_TIMEOUT(lifecycle, vgic, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("vgic");
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	test_vm_file(_metadata, t, "vgic");
+}
+#endif
+
+static bool thread_lives(int tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d", tid);
+	return !access(path, F_OK);
+}
+
+static int injector_tid(int fd)
+{
+	char buf[128];
+	int tid;
+
+	if (kvm_lifecycle_read(fd, buf, sizeof(buf)) <= 0 || sscanf(buf, "tid %d ", &tid) != 1)
+		return -1;
+	return tid;
+}
+
+#ifdef __x86_64__
+TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("ga_log");
+	int fd, tid, running, n;
+	u32 sent, last;
+	char buf[128];
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	fd = __kvm_lifecycle_open("ga_log");
+	ASSERT_LE(0, fd);
+	tid = injector_tid(fd);
+	ASSERT_LT(0, tid);
+	EXPECT_TRUE(thread_lives(tid));
+	snprintf(buf, sizeof(buf), "tid %d sent 0 running 0\n", tid);
+	expect_text(_metadata, fd, buf, "open");
+
+	expect_junk_refused(_metadata, fd, true);
+	expect_refused(_metadata, fd, EINVAL, "inject");
+	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1");
+	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1 0 0");
+	expect_refused(_metadata, fd, EINVAL, "inject x 0 1 0");
+	expect_refused(_metadata, fd, EINVAL, "inject 0 0 1 0");
+	expect_refused(_metadata, fd, EINVAL, "inject -1 0 1 0");
+	expect_refused(_metadata, fd, EINVAL, "inject 4294967295 0 1 0");
+	expect_refused(_metadata, fd, EINVAL, "inject 1 -1 1 0");
+	expect_refused(_metadata, fd, EINVAL, "inject 1 4096 1 0");
+	expect_refused(_metadata, fd, EINVAL, "inject 1 0 0 0");
+	expect_refused_fmt(fd, EINVAL, "inject 1 0 %d 0", MAX_COUNT + 1);
+	expect_refused_fmt(fd, EINVAL, "inject 1 0 1 %d", MAX_GAP_US + 1);
+	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1 -1");
+	expect_refused(_metadata, fd, EINVAL, "stop 1");
+	expect_refused(_metadata, fd, EINVAL, "stopp");
+
+	/* The largest command there is: one at a time, and it can be stopped. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "inject 1 0 %d %d\n", MAX_COUNT, MAX_GAP_US));
+	EXPECT_EQ(-EBUSY, __kvm_lifecycle_write(fd, "inject 1 0 1 0"));
+	EXPECT_EQ(-EINVAL, __kvm_lifecycle_write(fd, "inject 0 0 1 0"));
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	n = sscanf(buf, "tid %*d sent %u running %d", &last, &running);
+	ASSERT_EQ(2, n);
+	EXPECT_EQ(1, running);
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "stop"));
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	n = sscanf(buf, "tid %*d sent %u running %d", &sent, &running);
+	ASSERT_EQ(2, n);
+	EXPECT_EQ(0, running);
+	EXPECT_LE(last, sent);
+	EXPECT_GT(MAX_COUNT, sent);
+
+	/* There is nothing to stop, which is no error, and it can start again. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "stop"));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "inject 1 0 %d %d", MAX_COUNT, MAX_GAP_US));
+
+	close(fd);
+	EXPECT_FALSE(thread_lives(tid))
+		TH_LOG("the file was closed, the injecting thread lives on");
+}
+#endif
+
+/* One entry of the paused function, in ms. */
+static long paused_call(struct lifecycle_test *t)
+{
+	struct timespec start = now(), elapsed;
+
+	ioctl(t->kvm_fd, KVM_GET_API_VERSION, 0);
+	elapsed = timespec_elapsed(start);
+	return elapsed.tv_sec * 1000 + elapsed.tv_nsec / 1000000;
+}
+
+TEST_F_TIMEOUT(lifecycle, pause, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("pause");
+	const int delay_ms = 300;
+	int fd, fd2, tid = syscall(SYS_gettid);
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	fd = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, fd);
+	expect_text(_metadata, fd, "hits 0 inside 0 done 0\n", "open");
+
+	expect_junk_refused(_metadata, fd, true);
+	expect_refused_fmt(fd, EINVAL, "%s", PAUSED_FUNCTION);
+	expect_refused_fmt(fd, EINVAL, "%s %d 1000", PAUSED_FUNCTION, tid);
+	expect_refused_fmt(fd, EINVAL, "%s %d 1000 1 1", PAUSED_FUNCTION, tid);
+	expect_refused_fmt(fd, EINVAL, "%s %d 0 1", PAUSED_FUNCTION, tid);
+	expect_refused_fmt(fd, EINVAL, "%s %d -1 1", PAUSED_FUNCTION, tid);
+	expect_refused_fmt(fd, EINVAL, "%s %d %d 1", PAUSED_FUNCTION, tid, MAX_DELAY_US + 1);
+	expect_refused_fmt(fd, EINVAL, "%s %d 1000 0", PAUSED_FUNCTION, tid);
+	expect_refused_fmt(fd, EINVAL, "%s %d 1000 %d", PAUSED_FUNCTION, tid, MAX_HITS + 1);
+	expect_refused_fmt(fd, EINVAL, "%s -1 1000 1", PAUSED_FUNCTION);
+	expect_refused_fmt(fd, EINVAL, "%s %d 1000 1", PAUSED_FUNCTION, INT_MAX);
+	expect_refused_fmt(fd, EINVAL, "%s %d %d %d", PAUSED_FUNCTION, tid, MAX_DELAY_US,
+			   MAX_TOTAL_US / MAX_DELAY_US + 1);
+	expect_refused_fmt(fd, EINVAL, "%s 0 %d %d", PAUSED_FUNCTION,
+			   MAX_TOTAL_US / MAX_HITS + 1, MAX_HITS);
+	expect_refused_fmt(fd, ENOENT, "no_such_function %d 1000 1", tid);
+	expect_refused_fmt(fd, EINVAL, "release 1");
+
+	/* None of these has armed anything. */
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 0 inside 0 done 0\n", "all that was refused");
+
+	/* So often, and no more. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s %d %d 2\n", PAUSED_FUNCTION, tid,
+					   delay_ms * 1000));
+	EXPECT_LE(delay_ms, paused_call(t));
+	expect_refused_fmt(fd, EBUSY, "%s %d 1000 1", PAUSED_FUNCTION, tid);
+	expect_refused_fmt(fd, EINVAL, "%s %d 0 1", PAUSED_FUNCTION, tid);
+	EXPECT_LE(delay_ms, paused_call(t));
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 2 inside 0 done 2\n", "two hits");
+
+	/* Another file is another pause point. */
+	fd2 = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, fd2);
+	expect_text(_metadata, fd2, "hits 0 inside 0 done 0\n", "open");
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd2, "%s %d 1 %d", PAUSED_FUNCTION, tid, MAX_HITS));
+	paused_call(t);
+	expect_text(_metadata, fd2, "hits 1 inside 0 done 1\n", "one hit");
+	expect_text(_metadata, fd, "hits 2 inside 0 done 2\n", "a hit of another file");
+	close(fd2);
+
+	/* Released, armed for somebody else, and armed again. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "release"));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "release"));
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 2 inside 0 done 2\n", "release");
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s %d %d %d", PAUSED_FUNCTION, getppid(),
+					   MAX_DELAY_US, MAX_TOTAL_US / MAX_DELAY_US));
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 0 inside 0 done 0\n", "armed for another task");
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "release"));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s 0 1 1", PAUSED_FUNCTION));
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 1 inside 0 done 1\n", "armed for any task");
+	close(fd);
+}
+
+static void *paused_thread(void *arg)
+{
+	struct lifecycle_test *t = arg;
+
+	paused_call(t);
+	return NULL;
+}
+
+/* release lets the task that is inside go on, and returns when it has. */
+TEST_F_TIMEOUT(lifecycle, release, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("pause");
+	struct timespec start;
+	pthread_t thread;
+	char buf[128];
+	int fd, hits, n;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "two CPUs are needed");
+
+	fd = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s 0 %d 1", PAUSED_FUNCTION, MAX_DELAY_US));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, paused_thread, t));
+
+	start = now();
+	do {
+		ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+		n = sscanf(buf, "hits %d ", &hits);
+		ASSERT_EQ(1, n);
+		ASSERT_FALSE(timed_out(start));
+	} while (!hits);
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "release"));
+	expect_text(_metadata, fd, "hits 1 inside 0 done 1\n", "release");
+	pthread_join(thread, NULL);
+	close(fd);
+}
+
+/* A process that is killed takes its pause point and its injector with it. */
+TEST_F_TIMEOUT(lifecycle, killed_process, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	bool inject = kvm_lifecycle_available("ga_log");
+	const char *missing = kvm_lifecycle_missing("pause");
+	int tid = syscall(SYS_gettid);
+	int ready[2], injector, status, i;
+	long ms;
+	pid_t pid;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		int pause_fd = __kvm_lifecycle_open("pause");
+		int ga_log_fd = inject ? __kvm_lifecycle_open("ga_log") : -1;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		injector = -1;
+		if (inject) {
+			injector = injector_tid(ga_log_fd);
+			if (__kvm_lifecycle_write(ga_log_fd, "inject 1 0 %d %d", MAX_COUNT,
+						  MAX_GAP_US))
+				_exit(1);
+		}
+		if (__kvm_lifecycle_write(pause_fd, "%s %d %d %d", PAUSED_FUNCTION, tid,
+					  MAX_DELAY_US, MAX_TOTAL_US / MAX_DELAY_US))
+			_exit(2);
+		if (write(ready[1], &injector, sizeof(injector)) != sizeof(injector))
+			_exit(3);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	ASSERT_EQ(sizeof(injector), read(ready[0], &injector, sizeof(injector)));
+	close(ready[0]);
+
+	EXPECT_LE(MAX_DELAY_US / 1000, paused_call(t));
+	if (inject)
+		EXPECT_TRUE(thread_lives(injector));
+
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+
+	/* A busy machine may take its time once, but not each time. */
+	ms = paused_call(t);
+	for (i = 0; i < 5 && ms >= MAX_DELAY_US / 1000; i++)
+		ms = paused_call(t);
+	EXPECT_GT(MAX_DELAY_US / 1000, ms)
+		TH_LOG("the process that armed the pause is gone, the pause isn't");
+	if (inject)
+		EXPECT_FALSE(thread_lives(injector))
+			TH_LOG("the process that injected is gone, its thread isn't");
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+	__TEST_REQUIRE(!access(KVM_LIFECYCLE_DIR, F_OK),
+		       "module kvm_lifecycle: " KVM_LIFECYCLE_DIR ": %s", strerror(errno));
+
+	return test_harness_run(argc, argv);
+}
