@@ -9,4 +9,4 @@
 
 BASE=$1 REPOSITORY=$2 FROM=$3
 check_base "$BASE"
-git -C "$REPOSITORY" format-patch -q --zero-commit --no-signature -N --no-stat -o "$TOP/patches/$BASE" "$FROM..HEAD"
+git -C "$REPOSITORY" format-patch -q --zero-commit --no-signature --full-index -n -o "$TOP/patches/$BASE" "$FROM..HEAD"

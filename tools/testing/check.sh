@@ -27,20 +27,26 @@ result()
 	fi
 }
 
+# What a build has finished.  What it was at has the name of a temporary.
+products()
+{
+	ls "$WORK/cache/out" "$WORK/cache/tests" 2>/dev/null | grep -v '\.tmp$' | sort
+}
+
 # refuses NAME REGEXP COMMAND...: it fails, says one sentence that matches, and
 # no finished product appears in the cache.
 refuses()
 {
 	_name=$1 _sentence=$2
 	shift 2
-	before=$(ls "$WORK/cache/out" "$WORK/cache/tests" 2>/dev/null | sort)
+	before=$(products)
 	if "$@" >"$WORK/output" 2>&1 </dev/null; then
 		echo "exit status 0" >>"$WORK/output"
 		result bad "$_name"
 	elif ! grep -qE "$_sentence" "$WORK/output"; then
 		echo "no line matches: $_sentence" >>"$WORK/output"
 		result bad "$_name"
-	elif [ "$before" != "$(ls "$WORK/cache/out" "$WORK/cache/tests" 2>/dev/null | sort)" ]; then
+	elif [ "$before" != "$(products)" ]; then
 		echo "something was left behind" >>"$WORK/output"
 		result bad "$_name"
 	else

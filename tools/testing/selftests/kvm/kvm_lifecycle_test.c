@@ -207,7 +207,6 @@ static void expect_vm_checked(struct __test_metadata *_metadata, struct lifecycl
 /* Root only, and each file is there whether or not this kernel has the part. */
 TEST_F_TIMEOUT(lifecycle, root_only, SUBTEST_TIMEOUT_S)
 {
-	struct lifecycle_test *t = &self->t;
 	char path[128];
 	struct stat st;
 	int i, status;
@@ -248,7 +247,6 @@ TEST_F_TIMEOUT(lifecycle, root_only, SUBTEST_TIMEOUT_S)
 /* parts says of each part what open() then does. */
 TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
 {
-	struct lifecycle_test *t = &self->t;
 	int fd, i, r, want;
 	const char *missing;
 
@@ -436,7 +434,6 @@ static int injector_tid(int fd)
 #ifdef __x86_64__
 TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 {
-	struct lifecycle_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("ga_log");
 	int fd, tid, running, n;
 	u32 sent, last;

@@ -23,6 +23,11 @@
 #include "test_util.h"
 #include "processor.h"
 #include "kvm_lifecycle.h"
+#ifdef __x86_64__
+#include "hyperv.h"
+#include "svm_util.h"
+#include "vmx.h"
+#endif
 
 /* Emulated hosts with all of the kernel's debugging need most of it. */
 #define SUBTEST_TIMEOUT_S	120
@@ -492,7 +497,7 @@ FIXTURE_SETUP(get_vcpu)
 	t->vm = vm_create_barebones();
 	for (i = 0; i < (int)ARRAY_SIZE(t->vcpu_fds); i++) {
 		t->vcpu_fds[i] = __vm_ioctl(t->vm, KVM_CREATE_VCPU,
-					       (void *)(unsigned long)VCPU_ID(i));
+					    (void *)(unsigned long)VCPU_ID(i));
 		ASSERT_LE(0, t->vcpu_fds[i]);
 	}
 }
@@ -563,26 +568,47 @@ TEST_F(get_vcpu, negative_index)
 }
 
 #ifdef __x86_64__
+#define XEN_NO_VCPU_ID		0xffffffffu
+
+#define L2_STACK_SIZE		64
+
+/* Tells userspace that L2 runs, without anything that L1 intercepts. */
+#define PORT_L2_RUNS		0x2000
+
+FIXTURE(x86) {
+	int kmsg;
+};
+
+FIXTURE_SETUP(x86)
+{
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+}
+
+FIXTURE_TEARDOWN(x86)
+{
+	if (self->kmsg < 0)
+		return;
+
+	EXPECT_NO_SPLAT(self->kmsg);
+	close(self->kmsg);
+}
+
 /*
  * KVM can't know the guest's own numbering of its vCPUs, and must not make one
  * up from an index that the vCPU doesn't have yet: no vCPU has a Xen vCPU ID
  * until userspace sets it.
  */
-#define XEN_NO_VCPU_ID		0xffffffffu
-
-TEST(xen_default_id)
+TEST_F_TIMEOUT(x86, xen_default_id, SUBTEST_TIMEOUT_S)
 {
 	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID };
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	int i, kmsg;
+	int i;
 
 	if (!(kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND))
 		SKIP(return, "KVM doesn't emulate Xen's event channels");
-
-	kmsg = kmsg_open();
-	if (kmsg < 0)
-		SKIP(return, "/dev/kmsg: %s", strerror(-kmsg));
 
 	vm = vm_create_barebones();
 
@@ -607,8 +633,90 @@ TEST(xen_default_id)
 	}
 
 	kvm_vm_free(vm);
-	EXPECT_NO_SPLAT(kmsg);
-	close(kmsg);
+}
+
+static void l2_guest_code(void)
+{
+	for (;;)
+		asm volatile("inb %%dx, %%al" : : [port] "d" (PORT_L2_RUNS) : "rax");
+}
+
+static void l1_vmx_code(struct vmx_pages *vmx)
+{
+	unsigned long l2_stack[L2_STACK_SIZE];
+
+	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
+	GUEST_ASSERT(load_vmcs(vmx));
+	prepare_vmcs(vmx, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
+	GUEST_ASSERT(!vmlaunch());
+	GUEST_ASSERT(0);
+}
+
+static void l1_svm_code(struct svm_test_data *svm)
+{
+	unsigned long l2_stack[L2_STACK_SIZE];
+
+	generic_svm_setup(svm, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
+	/* Exits to userspace, not to L1. */
+	svm->vmcb->control.intercept &= ~BIT_ULL(INTERCEPT_IOIO_PROT);
+	run_guest(svm->vmcb, svm->vmcb_gpa);
+	GUEST_ASSERT(0);
+}
+
+static void l1_guest_code(void *data)
+{
+	if (this_cpu_has(X86_FEATURE_VMX))
+		l1_vmx_code(data);
+	else
+		l1_svm_code(data);
+}
+
+/*
+ * Code that uses a vCPU's nested or Hyper-V state asserts that the vCPU is
+ * locked, or can't be reached by anyone else.  The latter is true of a vCPU
+ * whose creation failed, and of one that dies with its VM, be it while L2 runs.
+ */
+TEST_F_TIMEOUT(x86, nested_and_hyperv_teardown, SUBTEST_TIMEOUT_S)
+{
+	struct index_test t = {};
+	struct kvm_nested_state *state;
+	struct kvm_vcpu *vcpu;
+	struct kvm_run *run;
+	gva_t nested_gva;
+
+	if (!kvm_cpu_has(X86_FEATURE_VMX) && !kvm_cpu_has(X86_FEATURE_SVM))
+		SKIP(return, "KVM doesn't support nested virtualization");
+	if (!kvm_has_cap(KVM_CAP_NESTED_STATE))
+		SKIP(return, "KVM can't show nested state");
+
+	t.vm = vm_create_with_one_vcpu(&vcpu, l1_guest_code);
+	if (kvm_has_cap(KVM_CAP_HYPERV_CPUID)) {
+		vcpu_set_hv_cpuid(vcpu);
+		vcpu_set_msr(vcpu, HV_X64_MSR_VP_INDEX, vcpu->id);
+	}
+
+	if (kvm_cpu_has(X86_FEATURE_VMX))
+		vcpu_alloc_vmx(t.vm, &nested_gva);
+	else
+		vcpu_alloc_svm(t.vm, &nested_gva);
+	vcpu_args_set(vcpu, 1, nested_gva);
+
+	run = vcpu->run;
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	ASSERT_EQ(PORT_L2_RUNS, run->io.port);
+
+	state = calloc(1, kvm_check_cap(KVM_CAP_NESTED_STATE));
+	ASSERT_NE(NULL, state);
+	state->size = kvm_check_cap(KVM_CAP_NESTED_STATE);
+	vcpu_nested_state_get(vcpu, state);
+	EXPECT_TRUE(state->flags & KVM_STATE_NESTED_GUEST_MODE)
+		TH_LOG("L2 doesn't run, flags 0x%x", state->flags);
+	free(state);
+
+	EXPECT_EQ(-EMFILE, create_vcpu_without_fd(&t, VCPU_ID(1)));
+
+	kvm_vm_free(t.vm);
 }
 #endif
 

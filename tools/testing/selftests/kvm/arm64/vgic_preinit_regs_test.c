@@ -14,11 +14,9 @@
  *  - No access that was let through because the vGIC wasn't initialized takes
  *    effect after it was.
  *
- * "Busy" comes in two kinds.  A vCPU that is "held" sits in KVM_GET_ONE_REG,
- * with vcpu->mutex held, on a page that userfaultfd doesn't provide until the
- * vCPU is released: without fail every attempt to lock all vCPUs fails.  vCPUs
- * that "loop" read a register over and over, which is closer to real life, and
- * shows a wrong lock order if lockdep is enabled.
+ * A busy vCPU is one that sits in KVM_GET_ONE_REG, with vcpu->mutex held, on a
+ * page that userfaultfd doesn't provide until the vCPU is released: every
+ * attempt to lock all vCPUs fails, without fail.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -47,15 +45,6 @@
 
 /* How often each register is accessed while the vCPUs are busy. */
 #define NR_ACCESSES	100
-
-/*
- * Spread the accesses while vCPUs loop, so that they hit the vCPUs at different
- * moments.  The CPU time that is left to them shrinks with the number of vCPUs:
- * stop after a while, a handful of accesses is enough to go wrong.
- */
-#define LOOP_GAP_US	500
-#define MAX_LOOP_MS	500
-#define MIN_ACCESSES	5
 
 /* How long to wait for something that takes milliseconds at worst. */
 #define PATIENCE_MS	20000
@@ -357,98 +346,18 @@ static void release_vcpus(struct held_vcpus *held)
 	close(held->uffd);
 }
 
-/* vCPUs that read a register until they are told to stop. */
-struct looper {
-	pthread_t thread;
-	struct kvm_vcpu *vcpu;
-	struct looping_vcpus *all;
-	int ret;
-};
-
-struct looping_vcpus {
-	int nr;
-	int started;
-	bool stop;
-	pthread_barrier_t barrier;
-	struct looper loopers[MAX_VCPUS];
-};
-
-static void *looper_fn(void *arg)
-{
-	struct looper *l = arg;
-	bool started = false;
-	u64 val;
-
-	/* Don't compete for CPU time with the creation of the other threads. */
-	pthread_barrier_wait(&l->all->barrier);
-
-	while (!READ_ONCE(l->all->stop) && !l->ret) {
-		if (__vcpu_get_reg(l->vcpu, ARM64_CORE_REG(regs.pc), &val))
-			l->ret = -errno;
-		if (!started)
-			__atomic_fetch_add(&l->all->started, 1, __ATOMIC_SEQ_CST);
-		started = true;
-	}
-
-	return NULL;
-}
-
-static void loop_vcpus(struct looping_vcpus *loop, struct vm_gic *gic, int nr)
-{
-	u64 deadline = now_ms() + PATIENCE_MS;
-	int i;
-
-	loop->nr = nr;
-	loop->started = 0;
-	loop->stop = false;
-	pthread_barrier_init(&loop->barrier, NULL, nr + 1);
-
-	for (i = 0; i < nr; i++) {
-		struct looper *l = &loop->loopers[i];
-
-		l->vcpu = gic->vcpus[i];
-		l->all = loop;
-		l->ret = 0;
-		pthread_create(&l->thread, NULL, looper_fn, l);
-	}
-
-	pthread_barrier_wait(&loop->barrier);
-	while (READ_ONCE(loop->started) < nr) {
-		TEST_ASSERT(now_ms() < deadline, "Want %d looping vCPUs after %u ms, got %d",
-			    nr, PATIENCE_MS, READ_ONCE(loop->started));
-		usleep(1000);
-	}
-}
-
-static void stop_vcpus(struct looping_vcpus *loop)
-{
-	int i;
-
-	WRITE_ONCE(loop->stop, true);
-
-	for (i = 0; i < loop->nr; i++) {
-		struct looper *l = &loop->loopers[i];
-
-		pthread_join(l->thread, NULL);
-		TEST_ASSERT(!l->ret, "KVM_GET_ONE_REG of vCPU%d: want 0, got %s",
-			    i, ret_name(l->ret));
-	}
-
-	pthread_barrier_destroy(&loop->barrier);
-}
-
 /*
  * Access a register again and again.  Writes go through the @nr_vals values in
  * turn, reads have to return the first one.
  */
 static void expect_accesses(struct __test_metadata *_metadata, struct vm_gic *gic,
 			    const struct vgic_reg *reg, bool write, const u64 *vals, int nr_vals,
-			    bool spread, const char *when)
+			    const char *when)
 {
-	u64 val, deadline = now_ms() + (spread ? MAX_LOOP_MS : PATIENCE_MS);
+	u64 val, deadline = now_ms() + PATIENCE_MS;
 	int i, ret, got = 0, bad = 0, wrong = 0;
 
-	for (i = 0; i < NR_ACCESSES && (i < MIN_ACCESSES || now_ms() < deadline); i++) {
+	for (i = 0; i < NR_ACCESSES && now_ms() < deadline; i++) {
 		if (write)
 			ret = vgic_write(gic, reg, vals[i % nr_vals]);
 		else
@@ -460,9 +369,6 @@ static void expect_accesses(struct __test_metadata *_metadata, struct vm_gic *gi
 		} else if (!write && val != vals[0]) {
 			wrong++;
 		}
-
-		if (spread)
-			usleep(LOOP_GAP_US);
 	}
 
 	EXPECT_EQ(0, bad)
@@ -515,7 +421,6 @@ FIXTURE(busy_vcpus)
 {
 	struct vm_gic gic;
 	struct held_vcpus held;
-	struct looping_vcpus loop;
 	char when[64];
 	u64 iidr, typer2;
 };
@@ -523,15 +428,11 @@ FIXTURE(busy_vcpus)
 FIXTURE_VARIANT(busy_vcpus)
 {
 	int nr;
-	bool held;
 };
 
-FIXTURE_VARIANT_ADD(busy_vcpus, held_2) { .nr = 2, .held = true, };
-FIXTURE_VARIANT_ADD(busy_vcpus, held_8) { .nr = 8, .held = true, };
-FIXTURE_VARIANT_ADD(busy_vcpus, held_64) { .nr = 64, .held = true, };
-FIXTURE_VARIANT_ADD(busy_vcpus, loop_2) { .nr = 2, };
-FIXTURE_VARIANT_ADD(busy_vcpus, loop_8) { .nr = 8, };
-FIXTURE_VARIANT_ADD(busy_vcpus, loop_64) { .nr = 64, };
+FIXTURE_VARIANT_ADD(busy_vcpus, held_2) { .nr = 2, };
+FIXTURE_VARIANT_ADD(busy_vcpus, held_8) { .nr = 8, };
+FIXTURE_VARIANT_ADD(busy_vcpus, held_64) { .nr = 64, };
 
 FIXTURE_SETUP(busy_vcpus)
 {
@@ -541,13 +442,7 @@ FIXTURE_SETUP(busy_vcpus)
 	ASSERT_EQ(0, vgic_read(&self->gic, &iidr, &self->iidr));
 	ASSERT_EQ(0, vgic_read(&self->gic, &typer2, &self->typer2));
 
-	snprintf(self->when, sizeof(self->when), "with %d busy vCPUs (%s)", variant->nr,
-		 variant->held ? "held" : "looping");
-
-	if (!variant->held) {
-		loop_vcpus(&self->loop, &self->gic, variant->nr);
-		return;
-	}
+	snprintf(self->when, sizeof(self->when), "with %d busy vCPUs", variant->nr);
 
 	r = hold_vcpus(&self->held, &self->gic, variant->nr);
 	if (r)
@@ -556,11 +451,7 @@ FIXTURE_SETUP(busy_vcpus)
 
 FIXTURE_TEARDOWN(busy_vcpus)
 {
-	if (!variant->held)
-		stop_vcpus(&self->loop);
-	else
-		release_vcpus(&self->held);
-
+	release_vcpus(&self->held);
 	vm_gic_destroy(&self->gic);
 }
 
@@ -569,17 +460,14 @@ TEST_F(busy_vcpus, write)
 	u64 revs[] = { iidr_with_rev(self->iidr, 2), iidr_with_rev(self->iidr, 3) };
 
 	expect_accesses(_metadata, &self->gic, &iidr, true, revs, ARRAY_SIZE(revs),
-			!variant->held, self->when);
-	expect_accesses(_metadata, &self->gic, &typer2, true, &self->typer2, 1,
-			!variant->held, self->when);
+			self->when);
+	expect_accesses(_metadata, &self->gic, &typer2, true, &self->typer2, 1, self->when);
 }
 
 TEST_F(busy_vcpus, read)
 {
-	expect_accesses(_metadata, &self->gic, &iidr, false, &self->iidr, 1,
-			!variant->held, self->when);
-	expect_accesses(_metadata, &self->gic, &typer2, false, &self->typer2, 1,
-			!variant->held, self->when);
+	expect_accesses(_metadata, &self->gic, &iidr, false, &self->iidr, 1, self->when);
+	expect_accesses(_metadata, &self->gic, &typer2, false, &self->typer2, 1, self->when);
 }
 
 TEST_F(busy_vcpus, other_registers)

@@ -59,8 +59,8 @@
 #define STORM_MAX_S		60
 #define STORM_BURST		500
 #define NR_STORMERS		2
-/* With a widened gap each wake-up takes so long, more than a scheduler tick. */
-#define STORM_PAUSE_US		5000
+/* With a widened gap each wake-up takes longer than getting to a VM's vCPUs does. */
+#define STORM_PAUSE_US		50000
 #define STORM_PAUSE_HITS	1000
 
 /* As large as an entry can name. */
@@ -470,7 +470,8 @@ TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 		 * In this order, so that what is seen has come before the end.
 		 * Let the notifier go on once what it has found is freed.
 		 */
-		early = destroyed = 0;
+		early = 0;
+		destroyed = 0;
 		do {
 			usleep(POLL_US);
 			destroyed += count_destroyed(_metadata, rec);
@@ -485,7 +486,7 @@ TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 		close(rec);
 
 		EXPECT_EQ(0, early)
-			TH_LOG("%d vCPUs were destroyed while the notifier was about to wake vCPU%d",
+			TH_LOG("%d vCPUs were destroyed while the notifier was to wake vCPU%d",
 			       early, i % NR_VCPUS);
 	}
 }
