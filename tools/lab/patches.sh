@@ -3,7 +3,8 @@
 #
 # patches.sh: is each patch of BASE what makes its test green?  For each, boot
 # the kernel with the patches before it and the kernel with it as well: what
-# patches/BASE/tests declares for this patch must be red, then green.
+# patches/BASE/tests declares for this patch must be red, then green.  What is
+# declared for several patches together is left to the lab.
 #
 #   PATCH='3 5'   these patches alone
 
@@ -21,11 +22,10 @@ RESULTS=$TOP/results/$BASE-patches
 # "patch arch test" of what is declared, each once.
 declared()
 {
-	awk -F'\t' '!/^#/ && $5 != "-" && NF >= 5 {
-		n = split($5, patch, ","); m = split($2, arch, ",")
+	awk -F'\t' '!/^#/ && $5 ~ /^[0-9]+$/ && NF >= 5 {
+		n = split($2, arch, ",")
 		for (i = 1; i <= n; i++)
-			for (j = 1; j <= m; j++)
-				print patch[i] + 0, arch[j], $1
+			print $5 + 0, arch[i], $1
 	}' "$TABLE" | sort -n | uniq
 }
 

@@ -23,7 +23,7 @@
 
 static bool unsafe;
 module_param_unsafe(unsafe, bool, 0444);
-MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, pause); taints the kernel");
+MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, pause, unlocked); taints the kernel");
 
 static struct dentry *kvml_root;
 
@@ -217,6 +217,11 @@ static const struct kvml_part *const kvml_table[] = {
 	KVML_ABSENT("vgic", "the vGIC is in arm64 only"),
 #endif
 	&kvml_pause,
+#ifdef KVML_UNLOCKED
+	&kvml_unlocked,
+#else
+	KVML_ABSENT("unlocked", "no function to call is known but in x86-64"),
+#endif
 };
 
 /* An open file. */

@@ -558,6 +558,35 @@ static long charged_pages(struct charge *after, struct charge *before)
 	return (after->kernel - before->kernel + unit / 2) / unit;
 }
 
+/* Needs nothing but the memory cgroup and fault injection. */
+FIXTURE(charge) {
+	struct fault_injection fi;
+	int kmsg;
+};
+
+FIXTURE_SETUP(charge)
+{
+	const char *missing;
+
+	self->fi.nth_fd = -1;
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+
+	missing = fault_injection_begin(&self->fi);
+	if (missing)
+		SKIP(return, "%s", missing);
+}
+
+FIXTURE_TEARDOWN(charge)
+{
+	fault_injection_end(&self->fi);
+	if (self->kmsg >= 0) {
+		EXPECT_NO_SPLAT(self->kmsg);
+		close(self->kmsg);
+	}
+}
+
 /*
  * Let the first vCPU's creation fail as soon as the VM is set up for it, so that
  * the set-up is all that the creation is charged for: both of AVIC's tables,
@@ -565,16 +594,14 @@ static long charged_pages(struct charge *after, struct charge *before)
  * APIC.  A table that the creation isn't charged for was paid for before, by
  * VMs that will never use it, too.
  */
-TEST_F_TIMEOUT(avic, memcg_charge, SUBTEST_TIMEOUT_S)
+TEST_F_TIMEOUT(charge, memcg, SUBTEST_TIMEOUT_S)
 {
-	struct avic_test *t = &self->t;
 	struct charge none_vm = { "kvm_avic_none_vm", NO_IRQCHIP, false };
 	struct charge none_vcpu = { "kvm_avic_none_vcpu", NO_IRQCHIP, true };
 	struct charge split_vm = { "kvm_avic_split_vm", SPLIT_IRQCHIP, false };
 	struct charge split_vcpu = { "kvm_avic_split_vcpu", SPLIT_IRQCHIP, true };
 	struct charge *charges[] = { &none_vm, &none_vcpu, &split_vm, &split_vcpu };
 	char root[PATH_MAX], buf;
-	const char *missing;
 	int i, r, status;
 
 	if (cg_find_controller_root(root, sizeof(root), "memory"))
@@ -583,14 +610,10 @@ TEST_F_TIMEOUT(avic, memcg_charge, SUBTEST_TIMEOUT_S)
 	    cg_write(root, "cgroup.subtree_control", "+memory"))
 		SKIP(return, "can't enable the memory controller for a child cgroup");
 
-	missing = fault_injection_begin(&t->fi);
-	if (missing)
-		SKIP(return, "%s", missing);
-
 	/* Children inherit that they are to fail. */
-	r = fault_arm_cache(&t->fi, "kvm_vcpu");
+	r = fault_arm_cache(&self->fi, "kvm_vcpu");
 	if (r) {
-		fault_disarm_cache(&t->fi);
+		fault_disarm_cache(&self->fi);
 		SKIP(return, "can't make one slab cache fail: %s", strerror(-r));
 	}
 
@@ -600,7 +623,7 @@ TEST_F_TIMEOUT(avic, memcg_charge, SUBTEST_TIMEOUT_S)
 	for (i = 0; i < (int)ARRAY_SIZE(charges); i++)
 		EXPECT_EQ(1, read(charges[i]->done_fd, &buf, 1));
 
-	fault_disarm_cache(&t->fi);
+	fault_disarm_cache(&self->fi);
 	sleep(MEMCG_SETTLE_S);
 
 	for (i = 0; i < (int)ARRAY_SIZE(charges); i++) {

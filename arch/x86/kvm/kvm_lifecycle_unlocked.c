@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_lifecycle: call what relies on vcpu->mutex without holding it, so as to see whether the
+ * kernel notices.
+ *
+ * Only functions that read a few fields of the vCPU and change nothing are in the table: whatever
+ * the task that does hold the mutex is up to, all that can go wrong is their answer, and that isn't
+ * used.
+ */
+#include <linux/kvm_host.h>
+#include <linux/mutex.h>
+
+#include <asm/cpufeature.h>
+
+#include "kvm_lifecycle.h"
+
+/* An indirect call must be of the very type that the function has. */
+static void kvml_call_bool(unsigned long entry, struct kvm_vcpu *vcpu)
+{
+	bool (*fn)(struct kvm_vcpu *vcpu) = (void *)entry;
+
+	fn(vcpu);
+}
+
+static void kvml_call_ulong(unsigned long entry, struct kvm_vcpu *vcpu)
+{
+	unsigned long (*fn)(struct kvm_vcpu *vcpu) = (void *)entry;
+
+	fn(vcpu);
+}
+
+static const struct kvml_callee {
+	const char *name;
+	void (*call)(unsigned long entry, struct kvm_vcpu *vcpu);
+	bool svm;	/* takes any vCPU for one of kvm_amd */
+} kvml_callees[] = {
+	{ "kvm_hv_assist_page_enabled", kvml_call_bool, false },
+	{ "nested_svm_get_tdp_cr3", kvml_call_ulong, true },
+};
+
+struct kvml_unlocked_calls {
+	unsigned int nr;
+};
+
+static int kvml_unlocked_call(const struct kvml_callee *callee, struct kvm *kvm, int index,
+			      bool locked)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvml_func func;
+	int ret;
+
+	/*
+	 * Where kvm_amd is built in, its functions are there whatever the processor is; with SVM in
+	 * the processor every VM is one of kvm_amd.
+	 */
+	if (callee->svm && !boot_cpu_has(X86_FEATURE_SVM))
+		return -ENOENT;
+
+	/* A vCPU that is online stays with its VM. */
+	ret = mutex_lock_killable(&kvm->lock);
+	if (ret)
+		return ret;
+	vcpu = kvm_get_vcpu(kvm, index);
+	mutex_unlock(&kvm->lock);
+	if (!vcpu)
+		return -EINVAL;
+
+	ret = kvml_func_get(callee->name, &func);
+	if (ret)
+		return ret == -ENOMEM ? ret : -ENOENT;
+
+	if (locked) {
+		ret = mutex_lock_killable(&vcpu->mutex);
+		if (ret)
+			goto out;
+	}
+	callee->call(func.entry, vcpu);
+	if (locked)
+		mutex_unlock(&vcpu->mutex);
+out:
+	kvml_func_put(&func);
+	return ret;
+}
+
+static int kvml_unlocked_write(void *state, char *cmd)
+{
+	struct kvml_unlocked_calls *calls = state;
+	const struct kvml_callee *callee;
+	struct kvml_vm vm;
+	char *field[4];
+	int i, n, index, ret;
+
+	n = kvml_split(cmd, field, ARRAY_SIZE(field));
+	if (n < 3 || n > 4 || (n == 4 && strcmp(field[3], "locked")) ||
+	    kstrtoint(field[1], 10, &index) || index < 0)
+		return -EINVAL;
+
+	for (i = 0; strcmp(kvml_callees[i].name, field[2]); ) {
+		if (++i == ARRAY_SIZE(kvml_callees))
+			return -EINVAL;
+	}
+	callee = &kvml_callees[i];
+
+	ret = kvml_vm_get(field[0], &vm);
+	if (ret)
+		return ret;
+	ret = kvml_unlocked_call(callee, vm.kvm, index, n == 4);
+	kvml_vm_put(&vm);
+	if (!ret)
+		calls->nr++;
+	return ret;
+}
+
+static int kvml_unlocked_show(struct seq_file *m, void *state)
+{
+	struct kvml_unlocked_calls *calls = state;
+
+	seq_printf(m, "calls %u\n", calls->nr);
+	return 0;
+}
+
+const struct kvml_part kvml_unlocked = {
+	.name = "unlocked",
+	.mode = 0600,
+	.unsafe = true,
+	.missing = kvml_kvm_missing,
+	.state_size = sizeof(struct kvml_unlocked_calls),
+	.show = kvml_unlocked_show,
+	.write = kvml_unlocked_write,
+};

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Much of a vCPU's state is protected by vcpu->mutex alone:
+ *
+ *  - a function that uses such state of a vCPU without holding the mutex is
+ *    reported by the kernel, and one that holds it isn't;
+ *  - a vCPU whose creation has failed is torn down without the mutex, and that
+ *    isn't reported: nobody else can reach it;
+ *  - a vCPU's Hyper-V context, which other vCPUs look at without the mutex, is
+ *    theirs to find only once it is initialized.
+ *
+ * kvm_lifecycle makes the calls that KVM itself doesn't make, and holds a task
+ * in the middle of the initialization, which otherwise takes a microsecond.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "processor.h"
+#include "hyperv.h"
+#include "kvm_lifecycle.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	60
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			20
+#define POLL_US			1000
+
+#define SPLIT_IRQCHIP_PINS	24
+
+/* With vCPUs before it or without: the next index is 0, or another one. */
+#define NR_CREATIONS		3
+
+/* A Hyper-V context has so many timers, and each is set up by one call. */
+#define PAUSED_FUNCTION		"hrtimer_setup"
+#define NR_STIMERS		4
+
+/* The longest that kvm_lifecycle pauses; a hypercall takes much less. */
+#define PAUSE_US		1000000
+
+/* HvFlushVirtualAddressSpace, as the TLFS has it. */
+#define HV_FLUSH_ALL_PROCESSORS			BIT(0)
+#define HV_FLUSH_ALL_VIRTUAL_ADDRESS_SPACES	BIT(1)
+
+struct hv_tlb_flush {
+	u64 address_space;
+	u64 flags;
+	u64 processor_mask;
+} __packed;
+
+struct exclusive_test {
+	struct kvm_vm *vm;
+	int kmsg;
+	int file;	/* of kvm_lifecycle */
+};
+
+FIXTURE(exclusive) {
+	struct exclusive_test t;
+};
+
+/* Why lockdep can't report anything, or NULL. */
+static const char *lockdep_missing(void)
+{
+	static char reason[128];
+	char line[128];
+	int on = -1;
+	FILE *f;
+
+	f = fopen("/proc/lockdep_stats", "re");
+	if (!f) {
+		snprintf(reason, sizeof(reason),
+			 "lockdep (CONFIG_PROVE_LOCKING): /proc/lockdep_stats: %s",
+			 strerror(errno));
+		return reason;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " debug_locks: %d", &on) == 1)
+			break;
+	}
+	fclose(f);
+
+	if (on == 1)
+		return NULL;
+	return on ? "/proc/lockdep_stats doesn't say whether lockdep is on" :
+		    "lockdep has turned itself off after an earlier report";
+}
+
+static bool panics_on_warning(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/panic_on_warn", "re");
+	int on = 0;
+
+	if (!f)
+		return false;
+	if (fscanf(f, "%d", &on) != 1)
+		on = 0;
+	fclose(f);
+	return on;
+}
+
+/*
+ * A place in the code warns once.  Let it do so again, e.g. if the test is run
+ * twice.  Where that isn't possible there is one warning per boot.
+ */
+static void rearm_warnings(void)
+{
+	fault_knob_write("/sys/kernel/debug/clear_warn_once", "1");
+}
+
+FIXTURE_SETUP(exclusive)
+{
+	struct exclusive_test *t = &self->t;
+	const char *missing = lockdep_missing();
+
+	t->vm = NULL;
+	t->kmsg = -1;
+	t->file = -1;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	t->kmsg = kmsg_open();
+	if (t->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
+
+	rearm_warnings();
+}
+
+FIXTURE_TEARDOWN(exclusive)
+{
+	struct exclusive_test *t = &self->t;
+
+	/* Whoever is paused goes on. */
+	if (t->file >= 0)
+		close(t->file);
+	if (t->vm)
+		kvm_vm_free(t->vm);
+	if (t->kmsg >= 0) {
+		EXPECT_NO_SPLAT(t->kmsg);
+		close(t->kmsg);
+	}
+}
+
+/* A VM with a vCPU that has both a Hyper-V context and memory for an L2. */
+static struct kvm_vcpu *create_vcpu(struct exclusive_test *t)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_sregs sregs;
+
+	t->vm = vm_create_barebones();
+	vm_enable_cap(t->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+
+	vcpu = __vm_vcpu_add(t->vm, 0);
+	if (kvm_has_cap(KVM_CAP_HYPERV_CPUID))
+		vcpu_set_hv_cpuid(vcpu);
+	else
+		vcpu_init_cpuid(vcpu, kvm_get_supported_cpuid());
+
+	if (kvm_cpu_has(X86_FEATURE_SVM)) {
+		vcpu_sregs_get(vcpu, &sregs);
+		sregs.efer |= EFER_SVME;
+		vcpu_sregs_set(vcpu, &sregs);
+	}
+	return vcpu;
+}
+
+/* The function is called with and without vCPU0's mutex. */
+static void expect_reported_without_mutex(struct __test_metadata *_metadata,
+					  struct exclusive_test *t, const char *function)
+{
+	const char *missing = kvm_lifecycle_missing("unlocked");
+	char line[512], where[64];
+	bool warned = false;
+	int r;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (panics_on_warning())
+		SKIP(return, "panic_on_warn is set, and a warning is what is tested for");
+
+	t->file = __kvm_lifecycle_open("unlocked");
+	ASSERT_LE(0, t->file)
+		TH_LOG("open unlocked: %s", strerror(-t->file));
+
+	create_vcpu(t);
+
+	r = __kvm_lifecycle_write(t->file, "%d 0 %s locked", t->vm->fd, function);
+	if (r == -ENOENT)
+		SKIP(return, "this kernel has no %s()", function);
+	ASSERT_EQ(0, r);
+	while (kmsg_find_splat(t->kmsg, line, sizeof(line))) {
+		EXPECT_TRUE(false)
+			TH_LOG("%s() with vcpu->mutex: wanted no report, got '%s'",
+			       function, line);
+	}
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, "%d 0 %s", t->vm->fd, function));
+	snprintf(where, sizeof(where), " at %s+", function);
+	while (kmsg_find_splat(t->kmsg, line, sizeof(line))) {
+		if (strstr(line, "WARNING:") && strstr(line, where)) {
+			warned = true;
+			continue;
+		}
+		EXPECT_TRUE(false)
+			TH_LOG("kernel splat: %s", line);
+	}
+	EXPECT_TRUE(warned)
+		TH_LOG("%s() without vcpu->mutex: wanted a warning of lockdep, got none",
+		       function);
+}
+
+TEST_F_TIMEOUT(exclusive, hyperv_unlocked, SUBTEST_TIMEOUT_S)
+{
+	if (!kvm_has_cap(KVM_CAP_HYPERV_CPUID))
+		SKIP(return, "KVM doesn't emulate Hyper-V");
+
+	expect_reported_without_mutex(_metadata, &self->t, "kvm_hv_assist_page_enabled");
+}
+
+TEST_F_TIMEOUT(exclusive, nested_unlocked, SUBTEST_TIMEOUT_S)
+{
+	if (!kvm_cpu_has(X86_FEATURE_SVM))
+		SKIP(return, "KVM doesn't support nested SVM");
+
+	expect_reported_without_mutex(_metadata, &self->t, "nested_svm_get_tdp_cr3");
+}
+
+/* KVM_CREATE_VCPU without a free file descriptor, returns 0 or -errno. */
+static int create_vcpu_without_fd(struct kvm_vm *vm, u32 id)
+{
+	struct rlimit old, limit;
+	int fd, r;
+
+	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
+
+	fd = kvm_dup(vm->fd);
+	kvm_close(fd);
+
+	/* The lowest free descriptor is just beyond the limit. */
+	limit.rlim_cur = fd;
+	limit.rlim_max = old.rlim_max;
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
+
+	fd = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
+	r = fd < 0 ? -errno : 0;
+
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
+	if (!r)
+		kvm_close(fd);
+	return r;
+}
+
+/* A vCPU that fails at the last step, or for an ID that is taken, dies unlocked. */
+TEST_F_TIMEOUT(exclusive, failed_creation, SUBTEST_TIMEOUT_S)
+{
+	struct exclusive_test *t = &self->t;
+	int i, fd;
+
+	create_vcpu(t);
+
+	for (i = 1; i <= NR_CREATIONS; i++) {
+		EXPECT_EQ(-EMFILE, create_vcpu_without_fd(t->vm, i));
+
+		fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(long)(i - 1));
+		EXPECT_EQ(-1, fd);
+		EXPECT_EQ(EEXIST, errno);
+
+		/* Neither keeps the next one from being created. */
+		__vm_vcpu_add(t->vm, i);
+	}
+}
+
+static void pin_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity: %s",
+		    strerror(errno));
+}
+
+/* Two CPUs to pin to: who is paused doesn't let go of its own. */
+static bool find_two_cpus(int cpus[2])
+{
+	cpu_set_t allowed;
+	int cpu, nr = 0;
+
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(allowed), &allowed), "sched_getaffinity: %s",
+		    strerror(errno));
+	for (cpu = 0; cpu < CPU_SETSIZE && nr < 2; cpu++) {
+		if (CPU_ISSET(cpu, &allowed))
+			cpus[nr++] = cpu;
+	}
+	return nr == 2;
+}
+
+struct first_access {
+	struct kvm_vcpu *vcpu;
+	pthread_t thread;
+	pthread_barrier_t barrier;
+	int cpu;
+	pid_t tid;
+	bool done;
+};
+
+/* Userspace gives a vCPU Hyper-V's CPUID, which takes a Hyper-V context. */
+static void *make_first_access(void *arg)
+{
+	struct first_access *first = arg;
+
+	pin_to_cpu(first->cpu);
+	first->tid = syscall(SYS_gettid);
+	pthread_barrier_wait(&first->barrier);
+
+	/* The pause point gets armed. */
+	pthread_barrier_wait(&first->barrier);
+	vcpu_set_hv_cpuid(first->vcpu);
+	__atomic_store_n(&first->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void flush_guest_code(gva_t input_gva, gpa_t input_gpa)
+{
+	struct hv_tlb_flush *flush = (void *)input_gva;
+
+	wrmsr(HV_X64_MSR_GUEST_OS_ID, HYPERV_LINUX_OS_ID);
+	memset(flush, 0, sizeof(*flush));
+	flush->flags = HV_FLUSH_ALL_PROCESSORS | HV_FLUSH_ALL_VIRTUAL_ADDRESS_SPACES;
+	GUEST_SYNC(0);
+
+	for (;;) {
+		hyperv_hypercall(HVCALL_FLUSH_VIRTUAL_ADDRESS_SPACE, input_gpa, 0);
+		GUEST_SYNC(1);
+	}
+}
+
+static void run_to_sync(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu, u64 stage)
+{
+	struct ucall uc;
+
+	vcpu_run(vcpu);
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_SYNC:
+		ASSERT_EQ(stage, uc.args[1]);
+		break;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+		break;
+	default:
+		TEST_FAIL("Unexpected exit: %s",
+			  exit_reason_str(vcpu->run->exit_reason));
+	}
+}
+
+static void get_pause(struct __test_metadata *_metadata, int fd, int *hits, int *inside)
+{
+	char buf[128];
+	int n;
+
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	n = sscanf(buf, "hits %d inside %d ", hits, inside);
+	ASSERT_EQ(2, n);
+}
+
+/*
+ * vCPU0 flushes the TLBs of all vCPUs while vCPU1 gets its Hyper-V context: the
+ * queue for it has a lock and a buffer, or isn't there.
+ *
+ * The last one: lockdep turns itself off after what it reports of a lock that
+ * isn't initialized.
+ */
+TEST_F_TIMEOUT(exclusive, hyperv_published_too_early, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_lifecycle_missing("pause");
+	struct exclusive_test *t = &self->t;
+	struct first_access first = {};
+	struct kvm_vcpu *vcpus[2];
+	struct timespec start;
+	int cpus[2], hits, inside;
+	gva_t input;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (!kvm_has_cap(KVM_CAP_HYPERV_CPUID))
+		SKIP(return, "KVM doesn't emulate Hyper-V");
+	if (!find_two_cpus(cpus))
+		SKIP(return, "two CPUs are needed");
+
+	t->file = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, t->file)
+		TH_LOG("open pause: %s", strerror(-t->file));
+
+	/* Nothing makes vCPU1 a Hyper-V one yet. */
+	t->vm = vm_create_with_vcpus(2, flush_guest_code, vcpus);
+	vcpu_set_hv_cpuid(vcpus[0]);
+	input = vm_alloc_page(t->vm);
+	vcpu_args_set(vcpus[0], 2, input, addr_gva2gpa(t->vm, input));
+
+	pin_to_cpu(cpus[0]);
+	run_to_sync(_metadata, vcpus[0], 0);
+
+	first.vcpu = vcpus[1];
+	first.cpu = cpus[1];
+	ASSERT_EQ(0, pthread_barrier_init(&first.barrier, NULL, 2));
+	ASSERT_EQ(0, pthread_create(&first.thread, NULL, make_first_access, &first));
+	pthread_barrier_wait(&first.barrier);
+	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, PAUSED_FUNCTION " %d %d %d", first.tid,
+					   PAUSE_US, NR_STIMERS));
+	pthread_barrier_wait(&first.barrier);
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		usleep(POLL_US);
+		get_pause(_metadata, t->file, &hits, &inside);
+		ASSERT_GT(WAIT_S, timespec_elapsed(start).tv_sec)
+			TH_LOG("vCPU1's first use of Hyper-V doesn't call " PAUSED_FUNCTION "()");
+	} while (!inside);
+
+	run_to_sync(_metadata, vcpus[0], 1);
+
+	/* Else nothing was tested. */
+	EXPECT_FALSE(__atomic_load_n(&first.done, __ATOMIC_ACQUIRE))
+		TH_LOG("the hypercall took longer than %d pauses of %d us", NR_STIMERS, PAUSE_US);
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, "release"));
+	pthread_join(first.thread, NULL);
+	pthread_barrier_destroy(&first.barrier);
+
+	/* Now there is a queue for vCPU1, too. */
+	EXPECT_EQ(1, vcpu_get_msr(vcpus[1], HV_X64_MSR_VP_INDEX));
+	run_to_sync(_metadata, vcpus[0], 1);
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+
+	return test_harness_run(argc, argv);
+}
