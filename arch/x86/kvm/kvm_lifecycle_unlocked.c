@@ -95,10 +95,12 @@ static int kvml_unlocked_write(void *state, char *cmd)
 	    kstrtoint(field[1], 10, &index) || index < 0)
 		return -EINVAL;
 
-	for (i = 0; strcmp(kvml_callees[i].name, field[2]); ) {
-		if (++i == ARRAY_SIZE(kvml_callees))
-			return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(kvml_callees); i++) {
+		if (!strcmp(kvml_callees[i].name, field[2]))
+			break;
 	}
+	if (i == ARRAY_SIZE(kvml_callees))
+		return -EINVAL;
 	callee = &kvml_callees[i];
 
 	ret = kvml_vm_get(field[0], &vm);

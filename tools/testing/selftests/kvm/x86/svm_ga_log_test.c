@@ -336,11 +336,9 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 							   vm_id, i));
 			wait_for_injector(_metadata, t->ga_log);
 			after = vcpu_get_stat(blocked[i].vcpu, halt_wakeup);
-			EXPECT_FALSE(timed_out(start)) {
-				TH_LOG("vCPU%d was not woken in %d s", i, WAIT_S);
-				break;
-			}
-		} while (after == before[i]);
+		} while (after == before[i] && !timed_out(start));
+		EXPECT_NE(before[i], after)
+			TH_LOG("vCPU%d was not woken in %d s", i, WAIT_S);
 
 		for (j = 1; j < NR_VCPUS; j++) {
 			if (j == i)

@@ -39,6 +39,10 @@
 
 #define SPLIT_IRQCHIP_PINS	24
 
+/* They only read, and rely on vcpu->mutex for what they read. */
+#define HV_FUNCTION		"kvm_hv_assist_page_enabled"
+#define NESTED_FUNCTION		"nested_svm_get_tdp_cr3"
+
 /* With vCPUs before it or without: the next index is 0, or another one. */
 #define NR_CREATIONS		3
 
@@ -194,15 +198,15 @@ static void expect_reported_without_mutex(struct __test_metadata *_metadata,
 		TH_LOG("open unlocked: %s", strerror(-t->file));
 
 	create_vcpu(t);
+	EXPECT_NO_SPLAT(t->kmsg);
 
 	r = __kvm_lifecycle_write(t->file, "%d 0 %s locked", t->vm->fd, function);
 	if (r == -ENOENT)
 		SKIP(return, "this kernel has no %s()", function);
 	ASSERT_EQ(0, r);
 	while (kmsg_find_splat(t->kmsg, line, sizeof(line))) {
-		EXPECT_TRUE(false)
-			TH_LOG("%s() with vcpu->mutex: wanted no report, got '%s'",
-			       function, line);
+		TH_LOG("%s() with vcpu->mutex: wanted no report, got '%s'", function, line);
+		_metadata->exit_code = KSFT_FAIL;
 	}
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, "%d 0 %s", t->vm->fd, function));
@@ -212,8 +216,8 @@ static void expect_reported_without_mutex(struct __test_metadata *_metadata,
 			warned = true;
 			continue;
 		}
-		EXPECT_TRUE(false)
-			TH_LOG("kernel splat: %s", line);
+		TH_LOG("kernel splat: %s", line);
+		_metadata->exit_code = KSFT_FAIL;
 	}
 	EXPECT_TRUE(warned)
 		TH_LOG("%s() without vcpu->mutex: wanted a warning of lockdep, got none",
@@ -225,7 +229,7 @@ TEST_F_TIMEOUT(exclusive, hyperv_unlocked, SUBTEST_TIMEOUT_S)
 	if (!kvm_has_cap(KVM_CAP_HYPERV_CPUID))
 		SKIP(return, "KVM doesn't emulate Hyper-V");
 
-	expect_reported_without_mutex(_metadata, &self->t, "kvm_hv_assist_page_enabled");
+	expect_reported_without_mutex(_metadata, &self->t, HV_FUNCTION);
 }
 
 TEST_F_TIMEOUT(exclusive, nested_unlocked, SUBTEST_TIMEOUT_S)
@@ -233,7 +237,45 @@ TEST_F_TIMEOUT(exclusive, nested_unlocked, SUBTEST_TIMEOUT_S)
 	if (!kvm_cpu_has(X86_FEATURE_SVM))
 		SKIP(return, "KVM doesn't support nested SVM");
 
-	expect_reported_without_mutex(_metadata, &self->t, "nested_svm_get_tdp_cr3");
+	expect_reported_without_mutex(_metadata, &self->t, NESTED_FUNCTION);
+}
+
+/* What isn't a call of a listed function for a vCPU that exists does nothing. */
+TEST_F_TIMEOUT(exclusive, unlocked_bad_commands, SUBTEST_TIMEOUT_S)
+{
+	static const char * const bad[] = {
+		"", "0", "0 locked", HV_FUNCTION, HV_FUNCTION " 0", "0 " HV_FUNCTION " unlocked",
+		"0 " HV_FUNCTION " locked 1", "0 " HV_FUNCTION "_", "0 " HV_FUNCTION "+1",
+		"0 kvm:" HV_FUNCTION, "0 kvm_hv_vcpu_init",
+		/* There is no vCPU but vCPU0. */
+		"-1 " HV_FUNCTION, "1 " HV_FUNCTION, "0x " HV_FUNCTION, "2147483647 " HV_FUNCTION,
+		"2147483648 " HV_FUNCTION, "4294967296 " HV_FUNCTION,
+	};
+	const char *missing = kvm_lifecycle_missing("unlocked");
+	struct exclusive_test *t = &self->t;
+	char text[64];
+	struct kvm_vcpu *vcpu;
+	int i;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	t->file = __kvm_lifecycle_open("unlocked");
+	ASSERT_LE(0, t->file)
+		TH_LOG("open unlocked: %s", strerror(-t->file));
+	vcpu = create_vcpu(t);
+
+	for (i = 0; i < (int)ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(EINVAL, -__kvm_lifecycle_write(t->file, "%d %s", t->vm->fd, bad[i]))
+			TH_LOG("'VM %s'", bad[i]);
+	}
+
+	/* Neither a vCPU nor nothing at all is a VM. */
+	EXPECT_EQ(EINVAL, -__kvm_lifecycle_write(t->file, "%d 0 " HV_FUNCTION, vcpu->fd));
+	EXPECT_EQ(EBADF, -__kvm_lifecycle_write(t->file, "-1 0 " HV_FUNCTION));
+
+	ASSERT_LT(0, kvm_lifecycle_read(t->file, text, sizeof(text)));
+	EXPECT_STREQ("calls 0\n", text);
 }
 
 /* KVM_CREATE_VCPU without a free file descriptor, returns 0 or -errno. */
