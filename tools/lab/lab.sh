@@ -43,6 +43,13 @@ for test in $TEST; do
 		die "unknown TEST=$test for ARCH='$ARCH': choose from $(for arch in $ARCH; do known_tests "$arch"; done | sort -u | paste -sd' ')"
 done
 
+# A test that nobody declares would never run.
+for file in "$TOP"/tools/testing/selftests/kvm/*_test.c "$TOP"/tools/testing/selftests/kvm/*/*_test.c; do
+	name=$(basename "$file" .c)
+	cut -f1 "$TABLE" | grep -qxF "$name" ||
+		die "$name is not in patches/$BASE/tests: declare what it must show"
+done
+
 tests_of()
 {
 	known_tests "$1" | if [ -n "$TEST" ]; then

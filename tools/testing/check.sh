@@ -109,6 +109,7 @@ scripts()
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/.ci/run"
+	accepts 'the documentation builds without warnings' docs
 	accepts 'every file says its licence' all_have_spdx
 	accepts 'no path or host of one machine is in the repository' no_leaks
 
@@ -186,6 +187,17 @@ scripts()
 		echo "ok $((number - 1)) a disk that is too small # SKIP needs root to mount"
 		echo "ok $number a disk that gets full # SKIP needs root to mount"
 	fi
+}
+
+# Links between the pages are files: rst2html does not look at those.
+docs()
+{
+	for page in "$TOP"/Documentation/virt/kvm/*.rst; do
+		rst2html --halt=warning "$page" >/dev/null || return
+		sed -n 's/.*<\([a-z_-]*\.rst\)>`__.*/\1/p' "$page" | while read -r link; do
+			[ -f "$TOP/Documentation/virt/kvm/$link" ] || echo "$page: $link does not exist"
+		done
+	done | if grep .; then return 1; fi
 }
 
 all_have_spdx()
