@@ -12,6 +12,7 @@ ARCH ?= x86 arm64
 TEST ?=
 PATCHES ?=
 KERNEL ?=
+PATCH ?=
 
 LAB := BASE='$(BASE)' ARCH='$(ARCH)' TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/lab.sh
 
@@ -32,10 +33,10 @@ lab:
 lab-shell:
 	@$(LAB) shell
 
-##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it
+##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='5 12')
 .PHONY: lab-patches
 lab-patches:
-	@BASE='$(BASE)' ARCH='$(ARCH)' tools/lab/patches.sh
+	@BASE='$(BASE)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
 ##series-check:    the series applies, each patch builds alone and without a warning, checkpatch
 .PHONY: series-check
@@ -47,18 +48,23 @@ series-check:
 series-selftests:
 	@tools/series/selftests.sh '$(BASE)' update
 
-##check:           the project's own checks: shellcheck, errors on bad input
+##check:           the project's own scripts: shellcheck, documentation, errors on bad input
 .PHONY: check
 check:
-	@tools/testing/check.sh
+	@tools/lab/setup.sh
+	@tools/testing/check.sh scripts
 
-##test:            all of it: check, series-check, lab
+##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab)
+.PHONY: check-hosts
+check-hosts:
+	@tools/testing/check.sh hosts
+
+##test:            check, series-check, lab and check-hosts
 .PHONY: test
 test:
-	@tools/lab/setup.sh
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory series-check
-	@$(MAKE) --no-print-directory lab
+	@for step in check series-check lab check-hosts; do \
+		echo "== make $$step"; $(MAKE) --no-print-directory $$step || exit; \
+	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
 .PHONY: module

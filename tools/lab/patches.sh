@@ -43,10 +43,10 @@ for arch in $ARCH; do
 		for patches in $before $patch; do
 			"$LAB/build.sh" "$BASE" "$arch" "$patches"
 			"$LAB/module.sh" "$BASE" "$arch" "$patches"
+		done
+		for patches in $before $patch; do
 			echo "$BASE $arch $patches $RESULTS/$arch-$patches $tests"
-		done >"$CACHE/logs/patches.list"
-		grep '^\[' "$CACHE/logs/patches.list" || :
-		grep -v '^\[' "$CACHE/logs/patches.list" | xargs -P 2 -L 1 "$LAB/host.sh"
+		done | xargs -P 2 -L 1 "$LAB/host.sh"
 		step "$arch: patch $patch, tests: $tests"
 		awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
 			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$patch"

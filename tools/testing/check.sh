@@ -30,7 +30,7 @@ result()
 # What a build has finished.  What it was at has the name of a temporary.
 products()
 {
-	ls "$WORK/cache/out" "$WORK/cache/tests" 2>/dev/null | grep -v '\.tmp$' | sort
+	find "$WORK/cache/out" "$WORK/cache/tests" -maxdepth 1 ! -name '*.tmp' 2>/dev/null | sort
 }
 
 # refuses NAME REGEXP COMMAND...: it fails, says one sentence that matches, and

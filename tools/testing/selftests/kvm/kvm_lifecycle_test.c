@@ -62,6 +62,7 @@ static const struct {
 	{ "ga_log", 0600 },
 	{ "vgic", 0600 },
 	{ "pause", 0600 },
+	{ "unlocked", 0600 },
 };
 
 struct lifecycle_test {
