@@ -9,6 +9,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 WHAT=${1:-scripts}
+BASE=${BASE:-v7.2}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 trap 'exit 130' INT TERM
@@ -214,35 +215,60 @@ no_leaks()
 	if grep .; then return 1; fi
 }
 
-# One test on a host whose test does what $2 says.
-host_says()
+# A made-up test for the host: NAME COMMANDS.
+fake_test()
 {
-	name=$1 command=$2
-	rm -rf "$WORK/cache2"
-	mkdir -p "$WORK/cache2/tests/fake"
-	for folder in out module busybox; do
-		ln -s "$CACHE/$folder" "$WORK/cache2/$folder"
-	done
-	ln -s fake "$WORK/cache2/tests/v7.2-x86"
-	printf '#!/bin/sh\n%s\n' "$command" >"$WORK/cache2/tests/fake/$name"
-	printf '#!/bin/sh\necho TAP version 13\necho 1..1\necho ok 1 global.after\n' >"$WORK/cache2/tests/fake/after"
-	chmod +x "$WORK/cache2/tests/fake/"*
-	KVM_LIFECYCLE_CACHE=$WORK/cache2 TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" v7.2 x86 all "$WORK/results/x86-all" "$name" after
-	printf '%s\tx86\t-\t-\t-\nafter\tx86\t-\t-\t-\n' "$name" >"$WORK/table"
+	printf '#!/bin/sh\n%s\n' "$2" >"$WORK/cache/tests/fake/$1"
+	chmod +x "$WORK/cache/tests/fake/$1"
+	printf '%s\tx86\t-\t-\t-\n' "$1" >>"$WORK/table"
+	fakes="$fakes $1"
+}
+
+judged()
+{
 	awk -f "$TOP/tools/lab/report.awk" -v results="$WORK/results" -v arches=x86 -v variants=all "$WORK/table"
+}
+
+# says NAME REGEXP: a line of the table.
+says()
+{
+	if grep -qE "$2" "$WORK/judged"; then
+		result ok "$1"
+	else
+		cp "$WORK/judged" "$WORK/output"
+		result bad "$1"
+	fi
 }
 
 hosts()
 {
 	echo TAP version 13
-	refuses 'a test that hangs is an error' 'hang .*ERROR' host_says hang 'sleep 1000'
-	accepts 'and the next test runs' grep -qE '^after .*green 1/1' "$WORK/output"
-	refuses 'a host that panics is an error' 'panic .*ERROR panicked' host_says panic 'echo c >/proc/sysrq-trigger; sleep 1000'
-	accepts 'and the next test runs in a new host' grep -qE '^after .*green 1/1' "$WORK/output"
-	refuses 'a test that stops half-way is an error' 'half .*ERROR' host_says half 'echo 1..2; echo ok 1 global.one'
-	refuses 'a test that was skipped is not green' 'skip .*WRONG' host_says skip 'echo 1..1; echo "ok 1 global.one # SKIP no reason"'
-	refuses 'a report of the kernel is not green' 'splat .*WRONG' host_says splat \
-		'echo "WARNING: from a test" | sed "s/^/<4>/" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
+	[ -e "$CACHE/out/$BASE-x86-all/image" ] ||
+		die "there is no kernel to boot: run 'make lab BASE=$BASE' first"
+	mkdir -p "$WORK/cache/tests/fake"
+	for folder in out module busybox; do
+		ln -s "$CACHE/$folder" "$WORK/cache/$folder"
+	done
+	ln -s fake "$WORK/cache/tests/$BASE-x86"
+
+	fakes=
+	fake_test hang 'sleep 1000'
+	fake_test half 'echo 1..2; echo ok 1 global.one'
+	fake_test skip 'echo 1..1; echo "ok 1 global.one # SKIP no reason"'
+	fake_test report 'echo l >/proc/sysrq-trigger; echo "<4>WARNING: made up" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
+	fake_test fail 'echo 1..1; echo not ok 1 global.one'
+	fake_test panic 'echo c >/proc/sysrq-trigger; sleep 1000'
+	fake_test after 'echo 1..1; echo ok 1 global.one'
+	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/results/x86-all" $fakes
+	refuses 'the lab fails' '^lab: [0-9]+ passed, [1-9]' judged
+	judged >"$WORK/judged" || :
+	says 'a test that hangs is an error' '^hang .*ERROR'
+	says 'a test that stops half-way is an error' '^half .*ERROR'
+	says 'a test that is skipped is not green' '^skip .*WRONG'
+	says 'a report of the kernel is not green' '^report .*WRONG'
+	says 'a test that fails is not green' '^fail .*WRONG'
+	says 'a host that panics is an error, not a red' '^panic .*ERROR panicked'
+	says 'the next test runs, in a new host' '^after .*green 1/1'
 }
 
 case $WHAT in
