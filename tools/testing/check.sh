@@ -31,7 +31,7 @@ result()
 # What a build has finished.  What it was at has the name of a temporary.
 products()
 {
-	find "$WORK/cache/out" "$WORK/cache/tests" -maxdepth 1 ! -name '*.tmp' 2>/dev/null | sort
+	find "$WORK/cache/out" "$WORK/cache/tests" -mindepth 1 -maxdepth 1 ! -name '*.tmp' 2>/dev/null | sort
 }
 
 # refuses NAME REGEXP COMMAND...: it fails, says one sentence that matches, and
@@ -116,7 +116,7 @@ scripts()
 
 	real=$CACHE
 	export KVM_LIFECYCLE_CACHE="$WORK/cache"
-	mkdir -p "$WORK/cache"
+	mkdir -p "$WORK/cache" "$real/apt"
 	ln -s "$real/apt" "$WORK/cache/apt"
 	lab=$TOP/tools/lab/lab.sh
 
