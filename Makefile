@@ -72,6 +72,11 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+##clean-cache:     the folder with sources, builds and ccache
+.PHONY: clean-cache
+clean-cache:
+	rm -rf "$${KVM_LIFECYCLE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/kvm-lifecycle}"
+
 ##clean:           results and the module's objects; the cache stays
 .PHONY: clean
 clean:

@@ -90,6 +90,8 @@ main()
 		cp "$LOG" "$OUT.tmp/log"
 		mv "$OUT.tmp" "$OUT"
 		step "built linux for $ARCH with patches: $PATCHES"
+		# What no run has used for a month.
+		find "$CACHE/out" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
 	fi
 	touch "$OUT"
 	ln -sfn "$OUT" "$CACHE/out/$BASE-$ARCH-$PATCHES"

@@ -144,8 +144,8 @@ user_tree()
 	esac
 
 	# What the tree holds decides, so a changed tree is another tree.
-	key=$( (cd "$KERNEL" && find Makefile Kconfig virt arch include kernel mm drivers fs lib tools/testing/selftests/kvm \
-		-newer Makefile -type f ! -name '*.o' ! -name '.*' -printf '%p %s %T@\n'; echo "$KERNEL $have") | sort | hash_of)
+	key=$( (cd "$KERNEL" && pwd && find . -name .git -prune -o -type f ! -name '*.o' ! -name '*.ko' ! -name '.*.cmd' \
+		-printf '%p %s %T@\n') | sort | hash_of)
 	TREE=$CACHE/src/user-$key
 	[ -d "$TREE" ] || {
 		step "copying $KERNEL (it is not changed)"
