@@ -59,6 +59,7 @@ struct kvml_vm {
 };
 
 int kvml_vm_get(const char *fd, struct kvml_vm *vm);
+int kvml_vm_select(struct kvml_vm *vm, char *cmd);
 void kvml_vm_put(struct kvml_vm *vm);
 
 const char *kvml_kvm_missing(void);

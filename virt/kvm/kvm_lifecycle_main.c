@@ -152,6 +152,30 @@ int kvml_vm_get(const char *fd, struct kvml_vm *vm)
 	return 0;
 }
 
+/**
+ * kvml_vm_select() - the command of a file that shows one VM
+ * @vm: the VM that the file shows, is replaced
+ * @cmd: the command, a file descriptor
+ *
+ * Return: 0, or as kvml_vm_get(), with @vm as it was.
+ */
+int kvml_vm_select(struct kvml_vm *vm, char *cmd)
+{
+	struct kvml_vm new;
+	char *field[1];
+	int ret;
+
+	if (kvml_split(cmd, field, 1) != 1)
+		return -EINVAL;
+	ret = kvml_vm_get(field[0], &new);
+	if (ret)
+		return ret;
+
+	kvml_vm_put(vm);
+	*vm = new;
+	return 0;
+}
+
 void kvml_vm_put(struct kvml_vm *vm)
 {
 	if (vm->file)

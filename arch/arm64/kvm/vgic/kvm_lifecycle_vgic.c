@@ -20,19 +20,8 @@ static void kvml_vgic_close(void *state)
 static int kvml_vgic_write(void *state, char *cmd)
 {
 	struct kvml_vgic_vm *vgic = state;
-	struct kvml_vm vm;
-	char *field[1];
-	int ret;
 
-	if (kvml_split(cmd, field, 1) != 1)
-		return -EINVAL;
-	ret = kvml_vm_get(field[0], &vm);
-	if (ret)
-		return ret;
-
-	kvml_vm_put(&vgic->vm);
-	vgic->vm = vm;
-	return 0;
+	return kvml_vm_select(&vgic->vm, cmd);
 }
 
 /* Takes no lock: it is to be seen what a task that holds config_lock, and is paused, has done. */

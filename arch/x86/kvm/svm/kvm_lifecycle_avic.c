@@ -62,19 +62,8 @@ static void kvml_avic_close(void *state)
 static int kvml_avic_write(void *state, char *cmd)
 {
 	struct kvml_avic_vm *avic = state;
-	struct kvml_vm vm;
-	char *field[1];
-	int ret;
 
-	if (kvml_split(cmd, field, 1) != 1)
-		return -EINVAL;
-	ret = kvml_vm_get(field[0], &vm);
-	if (ret)
-		return ret;
-
-	kvml_vm_put(&avic->vm);
-	avic->vm = vm;
-	return 0;
+	return kvml_vm_select(&avic->vm, cmd);
 }
 
 /*

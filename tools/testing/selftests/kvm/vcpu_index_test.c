@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 
 #include "kselftest_harness.h"
 
@@ -147,38 +146,24 @@ FIXTURE_TEARDOWN(vcpu_index)
 	}
 }
 
-/* KVM_CREATE_VCPU, returns 0 or -errno. */
-static int create_vcpu(struct index_test *t, u32 id)
+/* Returns 0, or the -errno of the creation. */
+static int keep_vcpu(struct index_test *t, int fd)
 {
-	int fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
-
 	if (fd < 0)
-		return -errno;
+		return fd;
 
 	t->vcpu_fds[t->nr_vcpus++] = fd;
 	return 0;
 }
 
-/* KVM_CREATE_VCPU without a free file descriptor, the last step that can fail. */
+static int create_vcpu(struct index_test *t, u32 id)
+{
+	return keep_vcpu(t, __vcpu_fd_create(t->vm, id));
+}
+
 static int create_vcpu_without_fd(struct index_test *t, u32 id)
 {
-	struct rlimit old, limit;
-	int fd, r;
-
-	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
-
-	fd = kvm_dup(t->vm->fd);
-	kvm_close(fd);
-
-	/* The lowest free descriptor is just beyond the limit. */
-	limit.rlim_cur = fd;
-	limit.rlim_max = old.rlim_max;
-	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
-
-	r = create_vcpu(t, id);
-
-	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
-	return r;
+	return keep_vcpu(t, __vcpu_fd_create_at_limit(t->vm, id));
 }
 
 /* All that this process has done with vCPUs of the given ID since the last look. */

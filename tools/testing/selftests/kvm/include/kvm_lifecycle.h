@@ -22,8 +22,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sys/resource.h>
+
 #include <linux/compiler.h>
 #include <linux/kernel.h>
+
+#include "kvm_util.h"
+#include "test_util.h"
 
 #define KVM_LIFECYCLE_DIR "/sys/kernel/debug/kvm_lifecycle"
 
@@ -252,6 +257,36 @@ do {										\
 		_metadata->exit_code = KSFT_FAIL;				\
 	}									\
 } while (0)
+
+/* KVM_CREATE_VCPU, returns the vCPU's file descriptor or -errno. */
+static inline int __vcpu_fd_create(struct kvm_vm *vm, u32 id)
+{
+	int fd = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The same without a free file descriptor, the last step that can fail. */
+static inline int __vcpu_fd_create_at_limit(struct kvm_vm *vm, u32 id)
+{
+	struct rlimit old, limit;
+	int fd;
+
+	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
+
+	fd = kvm_dup(vm->fd);
+	kvm_close(fd);
+
+	/* The lowest free descriptor is just beyond the limit. */
+	limit.rlim_cur = fd;
+	limit.rlim_max = old.rlim_max;
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
+
+	fd = __vcpu_fd_create(vm, id);
+
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
+	return fd;
+}
 
 /*
  * Fault injection into the allocations of the calling thread, either the n-th

@@ -19,7 +19,6 @@
 #include <time.h>
 
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
@@ -278,45 +277,17 @@ TEST_F_TIMEOUT(exclusive, unlocked_bad_commands, SUBTEST_TIMEOUT_S)
 	EXPECT_STREQ("calls 0\n", text);
 }
 
-/* KVM_CREATE_VCPU without a free file descriptor, returns 0 or -errno. */
-static int create_vcpu_without_fd(struct kvm_vm *vm, u32 id)
-{
-	struct rlimit old, limit;
-	int fd, r;
-
-	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
-
-	fd = kvm_dup(vm->fd);
-	kvm_close(fd);
-
-	/* The lowest free descriptor is just beyond the limit. */
-	limit.rlim_cur = fd;
-	limit.rlim_max = old.rlim_max;
-	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
-
-	fd = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)(unsigned long)id);
-	r = fd < 0 ? -errno : 0;
-
-	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
-	if (!r)
-		kvm_close(fd);
-	return r;
-}
-
 /* A vCPU that fails at the last step, or for an ID that is taken, dies unlocked. */
 TEST_F_TIMEOUT(exclusive, failed_creation, SUBTEST_TIMEOUT_S)
 {
 	struct exclusive_test *t = &self->t;
-	int i, fd;
+	int i;
 
 	create_vcpu(t);
 
 	for (i = 1; i <= NR_CREATIONS; i++) {
-		EXPECT_EQ(-EMFILE, create_vcpu_without_fd(t->vm, i));
-
-		fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(long)(i - 1));
-		EXPECT_EQ(-1, fd);
-		EXPECT_EQ(EEXIST, errno);
+		EXPECT_EQ(-EMFILE, __vcpu_fd_create_at_limit(t->vm, i));
+		EXPECT_EQ(-EEXIST, __vcpu_fd_create(t->vm, i - 1));
 
 		/* Neither keeps the next one from being created. */
 		__vm_vcpu_add(t->vm, i);
