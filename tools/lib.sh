@@ -6,8 +6,12 @@
 
 set -eu
 
+# What make and git hand to their children is not meant for the kernel's make.
+unset MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEOVERRIDES
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
+
 TOP=${TOP:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
-CACHE=${KVM_LIFECYCLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvm-lifecycle}
+CACHE=${KVM_LIFECYCLE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-lifecycle}
 JOBS=${JOBS:-$(($(nproc) + 1))}
 PROG=${0##*/}
 START=${START:-$(date +%s)}
@@ -25,6 +29,11 @@ step()
 	_t=$(($(date +%s) - START))
 	printf '[%3d:%02d] %s\n' $((_t / 60)) $((_t % 60)) "$*"
 }
+
+case $TOP$CACHE in
+*[[:space:]:\'\"]*)
+	die "the kernel's build takes no space, colon or quote in a path: move $TOP, or set KVM_LIFECYCLE_CACHE" ;;
+esac
 
 # need_space DIRECTORY GIB: refuse to start what the disk cannot hold.
 need_space()
@@ -73,6 +82,25 @@ locked()
 		flock -n 9 || { step "waiting for another run that holds $_lock"; flock 9; }
 		"$@"
 	) 9>"$_lock"
+}
+
+# one_run: one run at a time has the cache, from its start to its end.
+one_run()
+{
+	[ -z "${LAB_LOCKED:-}" ] || return 0
+	mkdir -p "$CACHE" || die "cannot create $CACHE: set KVM_LIFECYCLE_CACHE to a folder that can be written"
+	exec 8>"$CACHE/.lock-run"
+	flock -n 8 || {
+		step "waiting for another run that uses $CACHE"
+		flock 8
+	}
+	export LAB_LOCKED=1
+}
+
+# kernel_version TREE: what the top Makefile of a kernel says.
+kernel_version()
+{
+	make -s -C "$1" ARCH=x86 kernelversion 2>/dev/null
 }
 
 # base_get BASE KEY: the fields of a line of patches/BASE/base.

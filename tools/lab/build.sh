@@ -67,7 +67,7 @@ build_kernel()
 	cp "$OBJ/$IMAGE_PATH" "$OUT.tmp/image" &&
 	cp "$OBJ/.config" "$OUT.tmp/config" &&
 	mkdir "$OUT.tmp/modules" &&
-	find "$OBJ" -name '*.ko' -exec cp {} "$OUT.tmp/modules" \; &&
+	find "$OBJ" -name '*.ko' -exec cp -t "$OUT.tmp/modules" {} + &&
 	kmake "$ARCH" "$TREE" "$OBJ" run-command \
 		KBUILD_RUN_COMMAND='CC=same HOSTCC=same $(srctree)/scripts/package/install-extmod-build '"$OUT.tmp/build" &&
 	cp "$OBJ/.config" "$OUT.tmp/build/" &&

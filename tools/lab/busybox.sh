@@ -19,7 +19,7 @@ main()
 	mkdir -p "$OUT.tmp"
 	(
 		cd "$OUT.tmp"
-		run_logged "$APT_LOG" in_apt_root apt-get download "busybox-static:$DEB_ARCH"
+		run_logged "$APT_LOG" in_apt_root apt-get download "busybox-static:$DEB_ARCH" &&
 		dpkg-deb -x ./*.deb .
 	) || die "cannot fetch busybox-static for $DEB_ARCH: check the network and run the same command again (log: $APT_LOG)"
 	mv "$OUT.tmp"/*/busybox "$OUT" 2>/dev/null || mv "$OUT.tmp"/usr/bin/busybox "$OUT"

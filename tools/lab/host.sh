@@ -66,7 +66,7 @@ boot()
 	shift
 	timeout --foreground -k 5 "$seconds" $MACHINE -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
 		-serial mon:stdio -kernel "$OUT/image" -initrd "$RESULTS/initrd" \
-		-append "console=$CONSOLE panic=-1 kasan_multi_shot printk.devkmsg=on oops=panic=0 loglevel=8 $*"
+		-append "console=$CONSOLE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
 
 # The console of this boot, a file a test.
@@ -79,6 +79,7 @@ split_console()
 	}
 	text ~ /^lab: begin / {
 		test = substr(text, 12)
+		status = "died"
 		log_file = dir "/" test ".log"; ktap = dir "/" test ".ktap"; state = dir "/" test ".status"
 		printf "" > log_file; printf "" > ktap
 		print "died" > state

@@ -31,6 +31,16 @@ for arch in $ARCH; do
 	esac
 done
 
+count=$(series_files "$BASE" | wc -l)
+for patches in $PATCHES; do
+	case $patches in
+	none|all) continue ;;
+	*[!0-9]*|0*) ;;
+	*) [ "$patches" -gt "$count" ] || continue ;;
+	esac
+	die "unknown PATCHES=$patches: choose none, all or a number from 1 to $count"
+done
+
 TABLE=$TOP/patches/$BASE/tests
 known_tests()
 {
@@ -62,6 +72,7 @@ tests_of()
 prepare()
 {
 	"$LAB/setup.sh"
+	one_run
 	"$LAB/source.sh" "$BASE"
 	for patches in $PATCHES; do
 		for arch in $ARCH; do
@@ -86,13 +97,20 @@ shell)
 esac
 
 prepare
+for patches in $PATCHES; do
+	for arch in $ARCH; do
+		rm -rf "${RESULTS:?}/$arch-$patches" ||
+			die "cannot remove $RESULTS/$arch-$patches: give the folder to this user and run the same command again"
+	done
+done
 step "running the tests in emulated hosts, two at a time (results: $RESULTS)"
 for patches in $PATCHES; do
 	for arch in $ARCH; do
 		set -- $(tests_of "$arch")
 		[ $# -eq 0 ] || echo "$BASE $arch $patches $RESULTS/$arch-$patches $*"
 	done
-done | xargs -P 2 -L 1 "$LAB/host.sh"
+done | xargs -P 2 -L 1 "$LAB/host.sh" ||
+	die "a host could not be started: see above, and the logs in $RESULTS"
 step "the hosts are down"
 
 awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" "$TABLE" ||

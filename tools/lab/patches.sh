@@ -29,7 +29,21 @@ declared()
 	}' "$TABLE" | sort -n | uniq
 }
 
+for arch in $ARCH; do
+	case $arch in
+	x86|arm64) ;;
+	*) die "unknown ARCH=$arch: choose x86, arm64 or both" ;;
+	esac
+done
+for patch in $PATCH; do
+	for arch in $ARCH; do
+		declared | grep "^$patch $arch " || :
+	done | grep -q . ||
+		die "no test declares patch PATCH=$patch for ARCH='$ARCH': choose from $(declared | cut -d' ' -f1 | uniq | paste -sd' ')"
+done
+
 "$LAB/setup.sh"
+one_run
 "$LAB/source.sh" "$BASE"
 failed=
 for arch in $ARCH; do
@@ -46,7 +60,8 @@ for arch in $ARCH; do
 		done
 		for patches in $before $patch; do
 			echo "$BASE $arch $patches $RESULTS/$arch-$patches $tests"
-		done | xargs -P 2 -L 1 "$LAB/host.sh"
+		done | xargs -P 2 -L 1 "$LAB/host.sh" ||
+			die "a host could not be started: see above, and the logs in $RESULTS"
 		step "$arch: patch $patch, tests: $tests"
 		awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
 			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$patch"

@@ -17,15 +17,21 @@ BEGIN {
 	FS = "\t"
 	narch = split(arches, arch_list, " ")
 	nvariant = split(variants, variant_list, " ")
-	without = variant_list[1] == "all" ? "" : variant_list[1]
-	with = variant_list[nvariant] == "none" ? "" : variant_list[nvariant]
+	for (i = 1; i <= nvariant; i++) {
+		if (i == 1 || applied(variant_list[i]) < applied(without))
+			without = variant_list[i]
+		if (variant_list[i] == "all")
+			with = "all"
+	}
 	nonly = split(only, only_list, " ")
 	for (i = 1; i <= nonly; i++)
 		wanted[only_list[i]] = 1
 	# Reports of the kernel.  What the lab itself says begins with "lab: ".
 	splat = "BUG: |WARNING: |KASAN|kernel BUG at|Oops|general protection fault|refcount_t: |INFO: task |INFO: rcu|trying to register non-static key|" \
 		"stalls on CPUs|soft lockup|suspicious RCU|UBSAN:|list_(add|del) corruption|" \
-		"possible (circular|recursive) locking|new suspected memory leaks|Kernel panic"
+		"possible (circular|recursive) locking|new suspected memory leaks|Kernel panic|" \
+			"BUG [^ ]+ \\(|Internal error: |Unable to handle|unchecked MSR access|printk messages dropped|" \
+			"Kernel memory leak detector disabled|DEBUG_LOCKS_WARN_ON|lockdep is turned off|nobody cared"
 }
 
 /^#/ || NF < 5 { next }
@@ -46,8 +52,12 @@ BEGIN {
 			reason[$1, list[i], $3] = $4
 			# A race that nothing widens is red when it is hit.
 			maybe[$1, list[i], $3] = sub(/^\? /, "", reason[$1, list[i], $3])
+			m = split($5, numbers, ",")
+			for (j = 1; j <= m; j++)
+				if (numbers[j] + 0 > fixed[$1, list[i], $3])
+					fixed[$1, list[i], $3] = numbers[j] + 0
 		}
-		if (NF > 5)
+		if ($6 != "")
 			provoked[$1, list[i]] = provoked[$1, list[i]] ? provoked[$1, list[i]] "|" $6 : $6
 	}
 	if ($5 != "-") {
@@ -72,13 +82,19 @@ function is_splat(line, test, arch)
 	return !((test, arch) in provoked) || line !~ provoked[test, arch]
 }
 
+# How many patches a variant has.
+function applied(variant)
+{
+	return variant == "none" ? 0 : variant == "all" ? 9999 : variant + 0
+}
+
 function complain(where, what)
 {
 	complaints[++ncomplaint] = where ": " what
 }
 
 # One test on one host: returns the text of its cell.
-function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, key, part, found)
+function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, total, key, part, found)
 {
 	dir = results "/" arch "-" variant
 	where = test " on " arch ", patches: " variant
@@ -104,7 +120,8 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		sub(/ *#.*/, "", sub_name)
 		sub(/^global\./, "", sub_name)
 		key = test SUBSEP arch SUBSEP sub_name
-		if (line ~ /^lab: ok .*# SKIP/) {
+		reported[key, variant] = 1
+		if (line ~ /^lab: ok .*# (SKIP|XFAIL|XPASS|TODO)/) {
 			if (patch && !(key in reason)) {
 				ok++
 				continue
@@ -115,7 +132,7 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 			complain(where, sub_name " was skipped: " why)
 		} else if (line ~ /^lab: ok /) {
 			ok++
-			if (variant == without && key in reason && !maybe[key])
+			if (key in reason && applied(variant) < fixed[key] && !maybe[key])
 				complain(where, sub_name " passed and must be red: " reason[key])
 		} else {
 			bad++
@@ -127,7 +144,7 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 					why = trim(section[i])
 					break
 				}
-			if (why != "" && variant != with) {
+			if (why != "" && applied(variant) < fixed[key]) {
 				if (!maybe[key])
 					red++
 				shown[arch, variant, test, sub_name] = why
@@ -143,36 +160,47 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 	declared = 0
 	for (key in reason) {
 		split(key, part, SUBSEP)
-		if (part[1] == test && part[2] == arch && !maybe[key])
+		if (part[1] != test || part[2] != arch)
+			continue
+		if (!((key, variant) in reported)) {
+			wrong++
+			complain(where, part[3] " is declared and did not run")
+		}
+		if (!maybe[key] && applied(variant) < fixed[key])
 			declared++
+		total += !maybe[key]
 	}
 
 	if (status != "exit 0" && status != "exit 1") {
 		complain(where, "the test did not come to its end: " status)
 		return "ERROR " status
 	}
+	if ((status == "exit 1") != (bad > 0)) {
+		complain(where, bad " subtests failed, and the test ended with " status)
+		return "ERROR"
+	}
 	if (plan == 0 || plan != ok + bad + skipped) {
 		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped))
 		return "ERROR"
 	}
-	if (splats && !patch && !(variant != with && declared)) {
+	if (splats && !patch && !declared) {
 		complain(where, "the kernel reported: " found)
 		wrong++
 	}
 	if (wrong || skipped)
 		return "WRONG"
-	if (variant == without && declared) {
+	if (declared) {
 		if (red == declared)
 			return "red " (patch ? red : red "/" plan)
 		complain(where, red " of " declared " declared reds were red")
 		return "WRONG"
 	}
-	return patch ? "green " declared : "green " ok "/" plan
+	return patch ? "green " total : "green " ok "/" plan
 }
 
 function title(arch, variant)
 {
-	return (arch == "x86" ? "AMD" : "ARM") " " (variant == without ? "without" : variant == with ? "with" : variant)
+	return (arch == "x86" ? "AMD" : "ARM") " " (variant == "none" ? "without" : variant == "all" ? "with" : variant)
 }
 
 END {
@@ -206,22 +234,29 @@ END {
 	for (a = 1; a <= narch && with != "" && !patch; a++) {
 		file = results "/" arch_list[a] "-" with "/console"
 		test = ""
+		lines = finished = reports = 0
 		while ((getline line < file) > 0) {
+			lines++
 			sub(/^\[ *[0-9.]+\] /, "", line)
 			if (line ~ /^lab: begin /)
 				test = substr(line, 12)
 			sub(/\r$/, "", test)
-			if (is_splat(line, test, arch_list[a])) {
+			if (is_splat(line, test, arch_list[a]) && !reports++) {
 				complain(arch_list[a] " with the series", "the kernel reported: " trim(line))
 				failed++
-				break
 			}
+			if (line ~ /^lab: done/)
+				finished = 1
 			if (line ~ /^lab: error: /) {
 				complain(arch_list[a] " with the series", trim(line))
 				failed++
 			}
 		}
 		close(file)
+		if (lines && !finished) {
+			complain(arch_list[a] " with the series", "the host did not come to its end")
+			failed++
+		}
 	}
 
 	if (nrow)

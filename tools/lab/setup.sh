@@ -21,6 +21,7 @@ missing()
 	done <"$TOP/tools/lab/packages" | sort -u
 }
 
+[ "$(uname -m)" = x86_64 ] || die "the lab builds on x86-64 only, and this machine is $(uname -m)"
 packages=$(missing | paste -sd' ')
 [ -n "$packages" ] || exit 0
 

@@ -59,10 +59,14 @@ unpack()
 
 gone()
 {
+	! grep -q 'No space left on device' "$APT_LOG" ||
+		die "the disk is full: make room and run the same command again (log: $APT_LOG)"
 	series=$(base_get "$BASE" series)
 	newest=$(in_apt_root apt-cache showsrc linux 2>/dev/null |
 		 sed -n "s/^Version: \($series\.[^ ]*\)$/\1/p" | sort -uV | tail -n 1)
 	pinned=$(base_get "$BASE" version)
+	[ "${newest%-*}" != "$pinned" ] ||
+		die "cannot fetch linux $pinned from Debian's archive: check the network and run the same command again (log: $APT_LOG)"
 	if [ -n "$newest" ]; then
 		die "Debian's archive no longer has linux $pinned: the newest of this series there is $newest; pin it in patches/$BASE/base, or give your own tree with KERNEL=path"
 	fi
@@ -86,7 +90,8 @@ make_repository()
 		rm -rf "$TREE.tmp"
 		die "cannot unpack the kernel's source in $TREE.tmp: check the disk and run the same command again"
 	}
-	make -s -C "$TREE.tmp" kernelversion >"$TREE.tmp/../${TREE##*/}.version" 2>/dev/null
+	kernel_version "$TREE.tmp" >"$TREE.version" ||
+		die "cannot read the version of the kernel in $TREE.tmp: remove this folder and run the same command again"
 	step "making a git repository of it ($TREE)"
 	final=$TREE
 	TREE=$final.tmp
@@ -118,15 +123,30 @@ unpack_any()
 	gone
 }
 
-# The user's tree is read, and never written to: what git there ignores (the
-# products of a build) stays out.
+# The user's tree is read, and never written to.  The products of a build stay
+# out, and so does the user's git.
+list_tree()
+{
+	if git -c safe.directory='*' -C "$KERNEL" ls-files --error-unmatch Makefile >/dev/null 2>&1; then
+		git -c safe.directory='*' -C "$KERNEL" ls-files -z -co --exclude-standard
+	else
+		(cd "$KERNEL" && find . -name .git -prune -o \( -type f -o -type l \) -print0)
+	fi
+}
+
+# A file that git knows and that is gone is a state as well.
+tree_state()
+{
+	echo "$KERNEL"
+	list_tree | (cd "$KERNEL" && xargs -0 stat -c '%n %s %Y' 2>&1) | sort
+}
+
 copy_tree()
 {
-	if git -C "$KERNEL" rev-parse --git-dir >/dev/null 2>&1; then
-		git -C "$KERNEL" ls-files -z -co --exclude-standard
-	else
-		(cd "$KERNEL" && find . -type f -o -type l | sed 's#^\./##' | tr '\n' '\0')
-	fi | rsync -a --from0 --files-from=- --ignore-missing-args "$KERNEL/" "$1/"
+	list_tree | rsync -a --from0 --files-from=- --ignore-missing-args "$KERNEL/" "$1/" || return
+	for karch in x86 arm64 riscv; do
+		[ ! -d "$1/arch/$karch" ] || make -s -C "$1" ARCH="$karch" mrproper || return
+	done
 }
 
 user_tree()
@@ -135,7 +155,7 @@ user_tree()
 	KERNEL=$(cd "$KERNEL" && pwd)
 	grep -q '^VERSION = ' "$KERNEL/Makefile" 2>/dev/null ||
 		die "KERNEL=$KERNEL is not a Linux kernel tree: give the folder with the kernel's top Makefile"
-	have=$(make -s -C "$KERNEL" kernelversion 2>/dev/null) || have=unknown
+	have=$(kernel_version "$KERNEL") || have=unknown
 	case $have in
 	"$(base_get "$BASE" series)"|"$(base_get "$BASE" series)".*)
 		;;
@@ -144,13 +164,15 @@ user_tree()
 	esac
 
 	# What the tree holds decides, so a changed tree is another tree.
-	key=$( (cd "$KERNEL" && pwd && find . -name .git -prune -o -type f ! -name '*.o' ! -name '*.ko' ! -name '.*.cmd' \
-		-printf '%p %s %T@\n') | sort | hash_of)
+	key=$(tree_state | hash_of)
 	TREE=$CACHE/src/user-$key
 	[ -d "$TREE" ] || {
 		step "copying $KERNEL (it is not changed)"
 		make_repository copy_tree
 	}
+	# Earlier states of such trees are of no use for long.
+	touch "$TREE"
+	find "$CACHE/src" "$CACHE/obj" -maxdepth 1 -name 'user-*' -mtime +7 -exec rm -rf {} +
 }
 
 # The series on top, as anybody would put it there: git am.
@@ -171,7 +193,7 @@ apply_series()
 			file=$(sed -n 's/^error: patch failed: \(.*\):[0-9]*$/\1/p; s/^error: \(.*\): does not exist.*/\1/p' "$log" | sort -u | paste -sd' ')
 			git_kernel am --abort >/dev/null 2>&1 || :
 			git_kernel checkout -q -f --detach refs/tags/base
-			die "$(basename "$patch") does not apply to linux $(make -s -C "$TREE" kernelversion): ${file:-see the log}; rebase the patch (log: $log)"
+			die "$(basename "$patch") does not apply to linux $(kernel_version "$TREE"): ${file:-see the log}; rebase the patch (log: $log)"
 		}
 	done
 	git_kernel tag -f series >/dev/null

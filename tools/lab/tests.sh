@@ -20,6 +20,7 @@ KEY=$( {
 	git -C "$TREE" ls-tree "$COMMIT" tools/testing/selftests/ tools/ include/uapi "arch/$KARCH/include/uapi" |
 	grep -v -E '	tools/testing$'
 	hash_files $(find "$SELFTESTS" -type f | sort)
+	"${CROSS}gcc" --version | head -n 1
 	sed -n '/^build_tests/,/^}/p' "$0"
 } | hash_of)
 OUT=$CACHE/tests/$ARCH-$KEY
@@ -27,10 +28,10 @@ OUT=$CACHE/tests/$ARCH-$KEY
 build_tests()
 {
 	src=$OUT.tmp/src obj=$OUT.tmp/obj
-	mkdir -p "$src" "$obj" "$OUT.tmp/tests"
+	mkdir -p "$src" "$obj" "$OUT.tmp/tests" || return
 	git -C "$TREE" archive "$COMMIT" tools/arch tools/build tools/include tools/scripts \
 		tools/lib tools/testing/selftests scripts "arch/$KARCH/tools" | tar -xf - -C "$src" || return
-	cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/"
+	cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/" || return
 	kmake "$ARCH" "$TREE" "$OUT.tmp/headers" INSTALL_HDR_PATH="$OUT.tmp/usr" headers_install || return
 	set -- $(printf "$obj/%s " $NAMES)
 	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$OUT.tmp \

@@ -22,6 +22,7 @@ check_base "$BASE"
 CHECKPATCH_IGNORE=FILE_PATH_CHANGES,CAMELCASE,GIT_COMMIT_ID,UNKNOWN_COMMIT_ID
 
 "$TOP/tools/lab/setup.sh"
+one_run
 "$TOP/tools/lab/source.sh" "$BASE"
 "$TOP/tools/series/sparse.sh"
 TREE=$(cat "$CACHE/src/$BASE.path")

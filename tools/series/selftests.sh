@@ -11,6 +11,7 @@
 BASE=$1 ACTION=$2
 check_base "$BASE"
 export START
+one_run
 "$TOP/tools/lab/source.sh" "$BASE"
 TREE=$(cat "$CACHE/src/$BASE.path")
 SELFTESTS=tools/testing/selftests/kvm

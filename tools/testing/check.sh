@@ -74,14 +74,18 @@ fake_kernel()
 	mkdir -p "$1/virt/kvm" "$1/arch/x86/kvm" "$1/tools/testing/selftests/kvm" "$1/include"
 	echo 'not the real one' >"$1/virt/kvm/kvm_main.c"
 	{
+		# As the real one: no architecture that does not exist.
+		echo 'include arch/$(ARCH)/Makefile'
 		echo 'VERSION = 7'
 		echo 'PATCHLEVEL = 2'
 		echo 'kernelversion: ; @echo '"$2"
 		echo 'allnoconfig: ; @cp $(KCONFIG_ALLCONFIG) $(O)/.config'
 		echo 'bzImage: ; @mkdir -p $(O)/arch/x86/boot; if [ -e '"$WORK/slow"' ]; then sleep 60; fi; echo image >$(O)/arch/x86/boot/bzImage'
 		echo 'modules: bzImage'
+		echo 'mrproper: ;'
 		echo 'run-command: ; @mkdir $(lastword $(KBUILD_RUN_COMMAND))'
 	} >"$1/Makefile"
+	: >"$1/arch/x86/Makefile"
 }
 
 # A copy of the project whose series can be spoilt.
@@ -123,6 +127,9 @@ scripts()
 	refuses 'unknown BASE' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$lab"
 	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
+	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
+	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=1 ' \
+		env PATCH=1 "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
 		env KERNEL=/nowhere "$lab"
 	mkdir "$WORK/empty"
@@ -130,7 +137,7 @@ scripts()
 		env KERNEL="$WORK/empty" "$lab"
 	fake_kernel "$WORK/other" 5.10.1
 	refuses 'KERNEL of another version' 'is 5\.10\.1 and patches/v7\.2 is for 7\.2: ' \
-		env KERNEL="$WORK/other" "$lab"
+		env ARCH='x86 arm64' KERNEL="$WORK/other" "$lab"
 
 	fake_kernel "$WORK/fake" 7.2.99
 	cp -r "$WORK/fake" "$WORK/fake.before"
@@ -152,7 +159,7 @@ scripts()
 	# The same tree with a series that has nothing to say about it.
 	rm "$WORK/project/patches/v7.2/0001-wrong.patch"
 	printf '# empty\n' | tee "$WORK/project/tools/lab/common.config" >"$WORK/project/tools/lab/x86.config"
-	accepts 'a tree of the user is copied' env KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
+	accepts 'a tree of the user is copied' env ARCH='x86 arm64' KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
 	touch "$WORK/slow"
 	refuses 'an interrupted build leaves nothing behind' 'building linux 7.2.99' \
 		timeout -s INT 2 "$WORK/project/tools/lab/build.sh" v7.2 x86 none
@@ -211,8 +218,11 @@ all_have_spdx()
 no_leaks()
 {
 	sites=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | sed 's#^[a-z]*://##; s#/.*##' | sort -u | paste -sd'|')
-	git -C "$TOP" ls-files -co --exclude-standard -z | (cd "$TOP" && xargs -0 grep -nIE "($(dirname "$TOP")/${sites:+|$sites})") |
-	if grep .; then return 1; fi
+	{
+		git -C "$TOP" ls-files -co --exclude-standard -z | (cd "$TOP" && xargs -0 grep -nIF -e "$TOP/")
+		[ -z "$sites" ] ||
+			git -C "$TOP" ls-files -co --exclude-standard -z | (cd "$TOP" && xargs -0 grep -nIE -e "$sites")
+	} | if grep .; then return 1; fi
 }
 
 # A made-up test for the host: NAME COMMANDS.
@@ -245,6 +255,7 @@ hosts()
 	echo TAP version 13
 	[ -e "$CACHE/out/$BASE-x86-all/image" ] ||
 		die "there is no kernel to boot: run 'make lab BASE=$BASE' first"
+	one_run
 	mkdir -p "$WORK/cache/tests/fake"
 	for folder in out module busybox; do
 		ln -s "$CACHE/$folder" "$WORK/cache/$folder"
@@ -256,7 +267,7 @@ hosts()
 	fake_test half 'echo 1..2; echo ok 1 global.one'
 	fake_test skip 'echo 1..1; echo "ok 1 global.one # SKIP no reason"'
 	fake_test report 'echo l >/proc/sysrq-trigger; echo "<4>WARNING: made up" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
-	fake_test fail 'echo 1..1; echo not ok 1 global.one'
+	fake_test fail 'echo 1..1; echo not ok 1 global.one; exit 1'
 	fake_test panic 'echo c >/proc/sysrq-trigger; sleep 1000'
 	fake_test after 'echo 1..1; echo ok 1 global.one'
 	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/results/x86-all" $fakes
