@@ -122,6 +122,17 @@ check_base()
 		die "unknown BASE=$1: choose one of $(bases | paste -sd' ')"
 }
 
+# check_hosts ARCH...: architectures that an emulated host exists for.
+check_hosts()
+{
+	for _arch; do
+		case $_arch in
+		x86|arm64) ;;
+		*) die "unknown ARCH=$_arch: choose x86, arm64 or both" ;;
+		esac
+	done
+}
+
 # The mbox files of a base, in order.  0000-cover-letter lies outside the glob.
 series_files()
 {

@@ -24,12 +24,7 @@ PATCHES=${PATCHES:-none all}
 RESULTS=${RESULTS:-$TOP/results/$BASE}
 
 check_base "$BASE"
-for arch in $ARCH; do
-	case $arch in
-	x86|arm64) ;;
-	*) die "unknown ARCH=$arch: choose x86, arm64 or both" ;;
-	esac
-done
+check_hosts $ARCH
 
 count=$(series_files "$BASE" | wc -l)
 for patches in $PATCHES; do

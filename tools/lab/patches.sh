@@ -29,12 +29,7 @@ declared()
 	}' "$TABLE" | sort -n | uniq
 }
 
-for arch in $ARCH; do
-	case $arch in
-	x86|arm64) ;;
-	*) die "unknown ARCH=$arch: choose x86, arm64 or both" ;;
-	esac
-done
+check_hosts $ARCH
 for patch in $PATCH; do
 	for arch in $ARCH; do
 		declared | grep "^$patch $arch " || :
