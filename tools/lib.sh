@@ -141,6 +141,12 @@ series_files()
 	done
 }
 
+# config_files BASE ARCH: the fragments that a kernel's configuration is made of.
+config_files()
+{
+	echo "$TOP/tools/lab/common.config" "$TOP/tools/lab/$2.config" "$TOP/patches/$1/config"
+}
+
 # arch_env ARCH: the kernel's names for an architecture of ours.
 arch_env()
 {

@@ -19,7 +19,7 @@ check_base "$BASE"
 arch_env "$ARCH"
 TREE=$(cat "$CACHE/src/$BASE.path")
 OBJ=$CACHE/obj/${TREE##*/}-$ARCH
-CONFIG="$TOP/tools/lab/common.config $TOP/tools/lab/$ARCH.config"
+CONFIG=$(config_files "$BASE" "$ARCH")
 
 commit_of()
 {

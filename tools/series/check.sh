@@ -77,7 +77,7 @@ compile()
 # The same configuration as the lab's kernels.
 configure()
 {
-	cat "$TOP/tools/lab/common.config" "$TOP/tools/lab/$arch.config" >"$OBJ.config"
+	cat $(config_files "$BASE" "$arch") >"$OBJ.config"
 	kmake "$arch" "$TREE" "$OBJ" KCONFIG_ALLCONFIG="$OBJ.config" allnoconfig
 }
 
@@ -104,7 +104,7 @@ check_compile()
 			[ -n "$where" ] || continue
 			stamp=$STAMPS/compile-$arch-$( {
 				git -C "$TREE" ls-tree "$commit" virt include "arch/$KARCH" Makefile scripts
-				cat "$TOP/tools/lab/common.config" "$TOP/tools/lab/$arch.config"
+				cat $(config_files "$BASE" "$arch")
 				"${CROSS}gcc" --version | head -n 1
 			} | hash_of)
 			[ ! -f "$stamp" ] || { cp "$stamp" "$known"; continue; }

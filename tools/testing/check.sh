@@ -158,7 +158,8 @@ scripts()
 
 	# The same tree with a series that has nothing to say about it.
 	rm "$WORK/project/patches/v7.2/0001-wrong.patch"
-	printf '# empty\n' | tee "$WORK/project/tools/lab/common.config" >"$WORK/project/tools/lab/x86.config"
+	printf '# empty\n' | tee "$WORK/project/tools/lab/common.config" "$WORK/project/tools/lab/x86.config" \
+		>"$WORK/project/patches/v7.2/config"
 	accepts 'a tree of the user is copied' env ARCH='x86 arm64' KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
 	touch "$WORK/slow"
 	refuses 'an interrupted build leaves nothing behind' 'building linux 7.2.99' \
