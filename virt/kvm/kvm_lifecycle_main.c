@@ -23,7 +23,7 @@
 
 static bool unsafe;
 module_param_unsafe(unsafe, bool, 0444);
-MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, pause, unlocked); taints the kernel");
+MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, iommu, pause, unlocked); taints the kernel");
 
 static struct dentry *kvml_root;
 
@@ -235,6 +235,13 @@ static const struct kvml_part *const kvml_table[] = {
 #else
 	KVML_ABSENT("ga_log", "AVIC is in x86-64 only"),
 #endif
+#ifdef KVML_IOMMU
+	&kvml_iommu_part,
+#elif defined(KVML_AMD_IOMMU)
+	KVML_ABSENT("iommu", "the private headers of the AMD IOMMU's driver were not there when the module was built"),
+#else
+	KVML_ABSENT("iommu", "the kernel is built without the AMD IOMMU's interrupt remapping"),
+#endif
 #ifdef KVML_VGIC
 	&kvml_vgic,
 #else
@@ -244,7 +251,7 @@ static const struct kvml_part *const kvml_table[] = {
 #ifdef KVML_UNLOCKED
 	&kvml_unlocked,
 #else
-	KVML_ABSENT("unlocked", "no function to call is known but in x86-64"),
+	KVML_ABSENT("unlocked", "no function to call is known but in x86-64 and arm64"),
 #endif
 };
 

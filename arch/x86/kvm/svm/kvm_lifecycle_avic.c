@@ -91,8 +91,9 @@ static int kvml_avic_show(struct seq_file *m, void *state)
 
 	svm = to_kvm_svm(kvm);
 	table = kvml_physical_table(svm);
-	seq_printf(m, "vm_id %u listed %d physical %d logical %d\n", svm->avic_vm_id,
-		   !hlist_unhashed_lockless(&svm->hnode), !!table, kvml_has_logical_table(svm));
+	seq_printf(m, "vm_id %u listed %d physical %d logical %d inhibited 0x%lx\n", svm->avic_vm_id,
+		   !hlist_unhashed_lockless(&svm->hnode), !!table, kvml_has_logical_table(svm),
+		   READ_ONCE(kvm->arch.apicv_inhibit_reasons));
 
 	for (i = 0; table && i < KVML_AVIC_ENTRIES; i++) {
 		entry = READ_ONCE(table[i]);

@@ -10,11 +10,14 @@
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
 
+#ifdef CONFIG_X86_64
 #include <asm/cpufeature.h>
+#endif
 
 #include "kvm_lifecycle.h"
 
 /* An indirect call must be of the very type that the function has. */
+#ifdef CONFIG_X86_64
 static void kvml_call_bool(unsigned long entry, struct kvm_vcpu *vcpu)
 {
 	bool (*fn)(struct kvm_vcpu *vcpu) = (void *)entry;
@@ -29,13 +32,39 @@ static void kvml_call_ulong(unsigned long entry, struct kvm_vcpu *vcpu)
 	fn(vcpu);
 }
 
+/*
+ * Where kvm_amd is built in, its functions are there whatever the processor is; with SVM in the
+ * processor every VM is one of kvm_amd.
+ */
+static bool kvml_svm_usable(void)
+{
+	return boot_cpu_has(X86_FEATURE_SVM);
+}
+#endif
+
+#ifdef CONFIG_ARM64
+/* The register at offset 0, GICR_CTLR, is a field of the vCPU, with or without a vGIC. */
+static void kvml_call_uaccess(unsigned long entry, struct kvm_vcpu *vcpu)
+{
+	int (*fn)(struct kvm_vcpu *vcpu, bool is_write, int offset, u32 *val) = (void *)entry;
+	u32 val;
+
+	fn(vcpu, false, 0, &val);
+}
+#endif
+
 static const struct kvml_callee {
 	const char *name;
 	void (*call)(unsigned long entry, struct kvm_vcpu *vcpu);
-	bool svm;	/* takes any vCPU for one of kvm_amd */
+	bool (*usable)(void);	/* whether any vCPU will do; NULL: it does */
 } kvml_callees[] = {
-	{ "kvm_hv_assist_page_enabled", kvml_call_bool, false },
-	{ "nested_svm_get_tdp_cr3", kvml_call_ulong, true },
+#ifdef CONFIG_X86_64
+	{ "kvm_hv_assist_page_enabled", kvml_call_bool },
+	{ "nested_svm_get_tdp_cr3", kvml_call_ulong, kvml_svm_usable },
+#endif
+#ifdef CONFIG_ARM64
+	{ "vgic_v3_redist_uaccess", kvml_call_uaccess },
+#endif
 };
 
 struct kvml_unlocked_calls {
@@ -49,11 +78,7 @@ static int kvml_unlocked_call(const struct kvml_callee *callee, struct kvm *kvm,
 	struct kvml_func func;
 	int ret;
 
-	/*
-	 * Where kvm_amd is built in, its functions are there whatever the processor is; with SVM in
-	 * the processor every VM is one of kvm_amd.
-	 */
-	if (callee->svm && !boot_cpu_has(X86_FEATURE_SVM))
+	if (callee->usable && !callee->usable())
 		return -ENOENT;
 
 	/* A vCPU that is online stays with its VM. */
