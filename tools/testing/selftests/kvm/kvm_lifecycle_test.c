@@ -41,6 +41,7 @@
 #define MAX_COUNT		1000000
 #define MAX_GAP_US		100000
 #define MAX_TOTAL_US		60000000
+#define MAX_BUSY_US		5000000
 
 /* Longer than any command may be. */
 #define TOO_LONG		4096
@@ -60,6 +61,7 @@ static const struct {
 	{ "get_vcpu", 0600 },
 	{ "avic", 0600 },
 	{ "ga_log", 0600 },
+	{ "iommu", 0600 },
 	{ "vgic", 0600 },
 	{ "pause", 0600 },
 	{ "unlocked", 0600 },
@@ -368,6 +370,7 @@ TEST_F_TIMEOUT(lifecycle, get_vcpu, SUBTEST_TIMEOUT_S)
 	close(fd);
 }
 
+#if defined(__x86_64__) || defined(__aarch64__)
 static void test_vm_file(struct __test_metadata *_metadata, struct lifecycle_test *t,
 			 const char *file)
 {
@@ -387,6 +390,7 @@ static void test_vm_file(struct __test_metadata *_metadata, struct lifecycle_tes
 	}
 	close(fd);
 }
+#endif
 
 #ifdef __x86_64__
 TEST_F_TIMEOUT(lifecycle, avic, SUBTEST_TIMEOUT_S)
@@ -504,6 +508,130 @@ TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 	close(fd);
 	EXPECT_TRUE(thread_goes(tid))
 		TH_LOG("the file was closed, the injecting thread lives on");
+}
+
+/* Let the IOMMU's driver process an entry.  Did KVM's notifier get it? */
+static bool kvm_is_notified(struct __test_metadata *_metadata, int iommu)
+{
+	int pause, hits = -1, n;
+	char buf[256];
+
+	pause = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, pause);
+	ASSERT_EQ(0, __kvm_lifecycle_write(pause, "avic_ga_log_notifier %d 1 1",
+					   injector_tid(iommu)));
+	ASSERT_EQ(0, __kvm_lifecycle_write(iommu, "process 1"));
+	do {
+		usleep(POLL_US);
+		ASSERT_LT(0, kvm_lifecycle_read(iommu, buf, sizeof(buf)));
+	} while (strstr(buf, "running 1"));
+	ASSERT_LT(0, kvm_lifecycle_read(pause, buf, sizeof(buf)));
+	n = sscanf(buf, "hits %d", &hits);
+	ASSERT_EQ(1, n);
+	close(pause);
+	return hits;
+}
+
+/* KVM's notifier is back whatever was done to it. */
+static void expect_notifier_back(struct __test_metadata *_metadata, const char *after)
+{
+	int fd = __kvm_lifecycle_open("iommu");
+
+	ASSERT_LE(0, fd);
+	EXPECT_TRUE(kvm_is_notified(_metadata, fd))
+		TH_LOG("after %s: KVM's notifier isn't called any more", after);
+	close(fd);
+}
+
+TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_lifecycle_missing("iommu");
+	int fd, tid, running, n, status;
+	u32 sent, calls;
+	char buf[256];
+	pid_t pid;
+
+	/* Whose notifier it is that is replaced. */
+	if (!missing)
+		missing = kvm_lifecycle_missing("ga_log");
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	fd = __kvm_lifecycle_open("iommu");
+	ASSERT_LE(0, fd);
+	tid = injector_tid(fd);
+	ASSERT_LT(0, tid);
+	EXPECT_TRUE(thread_lives(tid));
+	snprintf(buf, sizeof(buf), "tid %d sent 0 running 0 calls 0 inside 0\n"
+				   "unregistered 0 overlapped 0 early 0 going 0\n", tid);
+	expect_text(_metadata, fd, buf, "open");
+
+	/* There is one notifier. */
+	EXPECT_EQ(-EBUSY, __kvm_lifecycle_open("iommu"));
+
+	expect_junk_refused(_metadata, fd, true);
+	expect_refused(_metadata, fd, EINVAL, "process");
+	expect_refused(_metadata, fd, EINVAL, "process 0");
+	expect_refused(_metadata, fd, EINVAL, "process -1");
+	expect_refused(_metadata, fd, EINVAL, "process 1 1");
+	expect_refused_fmt(fd, EINVAL, "process %d", MAX_COUNT + 1);
+	expect_refused(_metadata, fd, EINVAL, "register");
+	expect_refused(_metadata, fd, EINVAL, "register -1");
+	expect_refused(_metadata, fd, EINVAL, "register 1 1");
+	expect_refused_fmt(fd, EINVAL, "register %d", MAX_BUSY_US + 1);
+	expect_refused(_metadata, fd, EINVAL, "unregister 1");
+	expect_refused(_metadata, fd, ENOENT, "unregister");
+	expect_refused(_metadata, fd, EINVAL, "restore 1");
+	expect_refused(_metadata, fd, EINVAL, "stop 1");
+
+	/* One notifier at a time, and none when there is none. */
+	EXPECT_TRUE(kvm_is_notified(_metadata, fd));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "register 0"));
+	EXPECT_FALSE(kvm_is_notified(_metadata, fd));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "unregister"));
+	EXPECT_FALSE(kvm_is_notified(_metadata, fd));
+	snprintf(buf, sizeof(buf), "tid %d sent 1 running 0 calls 1 inside 0\n"
+				   "unregistered 1 overlapped 0 early 0 going 0\n", tid);
+	expect_text(_metadata, fd, buf, "unregister");
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "restore"));
+	EXPECT_TRUE(kvm_is_notified(_metadata, fd));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "restore"));
+	EXPECT_TRUE(kvm_is_notified(_metadata, fd));
+
+	/* The longest commands there are: one at a time, and they can be stopped. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "register %d", MAX_BUSY_US));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "process %d\n", MAX_COUNT));
+	EXPECT_EQ(-EBUSY, __kvm_lifecycle_write(fd, "process 1"));
+	EXPECT_EQ(-EBUSY, __kvm_lifecycle_write(fd, "restore"));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "stop"));
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	n = sscanf(buf, "tid %*d sent %u running %d calls %u", &sent, &running, &calls);
+	ASSERT_EQ(3, n);
+	EXPECT_EQ(0, running);
+	EXPECT_EQ(calls, sent + 1);
+	EXPECT_GT(MAX_COUNT, sent);
+
+	/* Closed in the middle of all of it. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "process %d", MAX_COUNT));
+	close(fd);
+	EXPECT_TRUE(thread_goes(tid))
+		TH_LOG("the file was closed, its thread lives on");
+	expect_notifier_back(_metadata, "close");
+
+	/* And killed. */
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		fd = __kvm_lifecycle_open("iommu");
+		if (__kvm_lifecycle_write(fd, "register %d", MAX_BUSY_US) ||
+		    __kvm_lifecycle_write(fd, "process %d", MAX_COUNT) ||
+		    __kvm_lifecycle_write(fd, "unregister"))
+			_exit(1);
+		raise(SIGKILL);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	expect_notifier_back(_metadata, "the end of the process");
 }
 #endif
 

@@ -292,11 +292,10 @@ TEST_F_TIMEOUT(vcpu_index, fd_failure, SUBTEST_TIMEOUT_S)
 	}
 }
 
-/* An ID that is in use, where that is found only after the vCPU was built. */
+/* An ID that is in use, whether that is found before or after the vCPU is built. */
 TEST_F_TIMEOUT(vcpu_index, duplicate_id, SUBTEST_TIMEOUT_S)
 {
 	struct index_test *t = &self->t;
-	bool built;
 	int i, r;
 
 	for (i = 0; i < 2; i++) {
@@ -304,13 +303,10 @@ TEST_F_TIMEOUT(vcpu_index, duplicate_id, SUBTEST_TIMEOUT_S)
 
 		r = create_vcpu(t, VCPU_ID(i));
 		ASSERT_EQ(-EEXIST, r);
-		built = expect_unwound(_metadata, t, VCPU_ID(i), "EEXIST");
+		expect_unwound(_metadata, t, VCPU_ID(i), "EEXIST");
 	}
 
 	expect_created(_metadata, t, VCPU_ID(i), i);
-
-	if (!built && !_metadata->exit_code)
-		SKIP(return, "KVM refuses a duplicate ID before it builds the vCPU");
 }
 
 /*
@@ -626,22 +622,28 @@ static void l2_guest_code(void)
 		asm volatile("inb %%dx, %%al" : : [port] "d" (PORT_L2_RUNS) : "rax");
 }
 
+/* Later than 7.2 they have a stack for L2 themselves, and ignore this one. */
+typedef void (*setup_vmx_t)(struct vmx_pages *vmx, void *guest_rip, void *guest_rsp);
+typedef void (*setup_svm_t)(struct svm_test_data *svm, void *guest_rip, void *guest_rsp);
+
 static void l1_vmx_code(struct vmx_pages *vmx)
 {
+	volatile setup_vmx_t setup = (void *)prepare_vmcs;
 	unsigned long l2_stack[L2_STACK_SIZE];
 
 	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 	GUEST_ASSERT(load_vmcs(vmx));
-	prepare_vmcs(vmx, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
+	setup(vmx, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
 	GUEST_ASSERT(!vmlaunch());
 	GUEST_ASSERT(0);
 }
 
 static void l1_svm_code(struct svm_test_data *svm)
 {
+	volatile setup_svm_t setup = (void *)generic_svm_setup;
 	unsigned long l2_stack[L2_STACK_SIZE];
 
-	generic_svm_setup(svm, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
+	setup(svm, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
 	/* Exits to userspace, not to L1. */
 	svm->vmcb->control.intercept &= ~BIT_ULL(INTERCEPT_IOIO_PROT);
 	run_guest(svm->vmcb, svm->vmcb_gpa);

@@ -9,8 +9,12 @@
  *  - Before initialization, every access to the two registers succeeds, no
  *    matter how many vCPUs are busy in an ioctl, and every other register is
  *    refused with -EBUSY, no matter how idle the vCPUs are.
+ *  - The two registers can be accessed before there is any vCPU.
  *  - After initialization, every register can be accessed if and only if no
  *    vCPU is busy, else it is refused with -EBUSY.
+ *  - What can't be done for another reason, because the vGIC isn't initialized
+ *    or the ITS has no address, is refused for that reason, no matter how busy
+ *    the vCPUs are.
  *  - No access that was let through because the vGIC wasn't initialized takes
  *    effect after it was.
  *
@@ -38,6 +42,7 @@
 #include "ucall_common.h"
 #include "vgic.h"
 
+#include "gic.h"
 #include "gic_v3.h"
 
 #define MAX_VCPUS	64
@@ -476,6 +481,138 @@ TEST_F(busy_vcpus, other_registers)
 }
 
 /*
+ * No vCPU, and an uninitialized vGIC.
+ */
+FIXTURE(no_vcpu)
+{
+	struct vm_gic gic;
+};
+
+FIXTURE_SETUP(no_vcpu)
+{
+	self->gic.vm = vm_create(2);
+	self->gic.fd = __vgic_v3_setup(self->gic.vm, 2, NR_IRQS);
+	ASSERT_GE(self->gic.fd, 0);
+}
+
+FIXTURE_TEARDOWN(no_vcpu)
+{
+	vm_gic_destroy(&self->gic);
+}
+
+/* All but the two registers, those of the distributor and those of vCPUs. */
+static void expect_others_invalid(struct __test_metadata *_metadata, struct vm_gic *gic,
+				  const char *when)
+{
+	int i, r;
+
+	for (i = 0; i < ARRAY_SIZE(other_regs); i++) {
+		expect_access(_metadata, gic, &other_regs[i], false, 0, -EINVAL, when);
+		expect_access(_metadata, gic, &other_regs[i], true, 0, -EINVAL, when);
+
+		if (other_regs[i].group == KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO)
+			continue;
+		r = __kvm_has_device_attr(gic->fd, other_regs[i].group,
+					  other_regs[i].attr) ? -errno : 0;
+		EXPECT_EQ(-EINVAL, r)
+			TH_LOG("%s exists %s: want %s, got %s", other_regs[i].name, when,
+			       ret_name(-EINVAL), ret_name(r));
+	}
+}
+
+TEST_F(no_vcpu, read)
+{
+	u64 val = 0;
+
+	expect_access(_metadata, &self->gic, &iidr, false, 0, 0, "without a vCPU");
+	expect_access(_metadata, &self->gic, &typer2, false, 0, 0, "without a vCPU");
+
+	/* ARM's implementation of KVM's product. */
+	vgic_read(&self->gic, &iidr, &val);
+	EXPECT_EQ(0x4b00043b, val & ~GICD_IIDR_REVISION_MASK)
+		TH_LOG("GICD_IIDR without a vCPU: want 0x4b00x43b, got 0x%x", (u32)val);
+	vgic_read(&self->gic, &typer2, &val);
+	EXPECT_EQ(0, val & ~GICD_TYPER2_nASSGIcap)
+		TH_LOG("GICD_TYPER2 without a vCPU: want nASSGIcap or nothing, got 0x%x",
+		       (u32)val);
+}
+
+/* What is written without any vCPU is what the vGIC of the vCPUs works with. */
+TEST_F(no_vcpu, write)
+{
+	const struct vgic_reg gicr_ctlr = REDIST("GICR_CTLR", 1, GICR_CTLR);
+	u64 iidr_val = 0, typer2_val = 0;
+	int i;
+
+	vgic_read(&self->gic, &iidr, &iidr_val);
+	vgic_read(&self->gic, &typer2, &typer2_val);
+	iidr_val = iidr_with_rev(iidr_val, 2);
+
+	expect_access(_metadata, &self->gic, &iidr, true, iidr_val, 0, "without a vCPU");
+	expect_access(_metadata, &self->gic, &typer2, true, typer2_val, 0, "without a vCPU");
+	expect_access(_metadata, &self->gic, &iidr, true, ~iidr_val, -EINVAL,
+		      "with all bits flipped");
+	expect_access(_metadata, &self->gic, &typer2, true, ~typer2_val, -EINVAL,
+		      "with all bits flipped");
+	expect_value(_metadata, &self->gic, &iidr, iidr_val, "without a vCPU");
+
+	for (i = 0; i < 2; i++)
+		vm_vcpu_add(self->gic.vm, i, guest_code);
+	expect_value(_metadata, &self->gic, &iidr, iidr_val, "with two vCPUs");
+	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+
+	/* Revision 2 doesn't have GICR_CTLR.{IR,CES}. */
+	expect_value(_metadata, &self->gic, &iidr, iidr_val, "after init");
+	expect_value(_metadata, &self->gic, &typer2, typer2_val, "after init");
+	expect_value(_metadata, &self->gic, &gicr_ctlr, 0, "with revision 2");
+}
+
+TEST_F(no_vcpu, exists)
+{
+	const struct vgic_reg *regs[] = { &iidr, &typer2 };
+	int i, r;
+
+	for (i = 0; i < ARRAY_SIZE(regs); i++) {
+		r = __kvm_has_device_attr(self->gic.fd, regs[i]->group,
+					  regs[i]->attr) ? -errno : 0;
+		EXPECT_EQ(0, r)
+			TH_LOG("%s exists without a vCPU: want 0, got %s", regs[i]->name,
+			       ret_name(r));
+	}
+}
+
+TEST_F(no_vcpu, bad_pointer)
+{
+	const struct vgic_reg *regs[] = { &iidr, &typer2 };
+	int i, write, r;
+
+	for (i = 0; i < ARRAY_SIZE(regs); i++) {
+		for (write = 0; write < 2; write++) {
+			r = vgic_access(&self->gic, regs[i], write, NULL);
+			EXPECT_EQ(-EFAULT, r)
+				TH_LOG("%s %s at NULL without a vCPU: want %s, got %s",
+				       regs[i]->name, write ? "write" : "read",
+				       ret_name(-EFAULT), ret_name(r));
+		}
+	}
+}
+
+TEST_F(no_vcpu, other_registers)
+{
+	expect_others_invalid(_metadata, &self->gic, "without a vCPU");
+}
+
+/* A vGIC for no vCPU is of no use, but it's possible to initialize it. */
+TEST_F(no_vcpu, after_init)
+{
+	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+
+	expect_access(_metadata, &self->gic, &iidr, false, 0, 0, "after init without a vCPU");
+	expect_access(_metadata, &self->gic, &typer2, false, 0, 0, "after init without a vCPU");
+	expect_others_invalid(_metadata, &self->gic, "after init without a vCPU");
+}
+
+/*
  * Two idle vCPUs and an uninitialized vGIC.
  */
 FIXTURE(vgic)
@@ -705,6 +842,77 @@ TEST_F(vgic, after_init_held_vcpu)
 
 	expect_value(_metadata, &self->gic, &iidr, self->iidr, "after init");
 	read_all_regs(_metadata, &self->gic);
+}
+
+static void expect_save(struct __test_metadata *_metadata, struct vm_gic *gic, int want,
+			const char *when)
+{
+	int r = __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				      KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, NULL) ? -errno : 0;
+
+	EXPECT_EQ(want, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES %s: want %s, got %s", when,
+		       ret_name(want), ret_name(r));
+}
+
+TEST_F(vgic, save_pending_tables)
+{
+	int r;
+
+	expect_save(_metadata, &self->gic, -ENXIO, "before init, idle vCPUs");
+	r = hold_vcpus(&self->held, &self->gic, 1);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+	expect_save(_metadata, &self->gic, -ENXIO, "before init, held vCPU");
+
+	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	expect_save(_metadata, &self->gic, -EBUSY, "after init, held vCPU");
+	release_vcpus(&self->held);
+	expect_save(_metadata, &self->gic, 0, "after init, idle vCPUs");
+}
+
+static void expect_its_access(struct __test_metadata *_metadata, int its_fd, bool write,
+			      int want, const char *when)
+{
+	u64 val = 0;
+	int r;
+
+	if (write)
+		r = __kvm_device_attr_set(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, GITS_CTLR, &val);
+	else
+		r = __kvm_device_attr_get(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, GITS_CTLR, &val);
+	if (r)
+		r = -errno;
+
+	EXPECT_EQ(want, r)
+		TH_LOG("GITS_CTLR %s, %s: want %s, got %s", write ? "write" : "read", when,
+		       ret_name(want), ret_name(r));
+}
+
+TEST_F(vgic, its_without_address)
+{
+	u64 addr = GITS_BASE_GPA;
+	int its_fd, write, r;
+
+	its_fd = kvm_create_device(self->gic.vm, KVM_DEV_TYPE_ARM_VGIC_ITS);
+
+	for (write = 0; write < 2; write++)
+		expect_its_access(_metadata, its_fd, write, -ENXIO, "no address, idle vCPUs");
+
+	r = hold_vcpus(&self->held, &self->gic, 1);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+	for (write = 0; write < 2; write++)
+		expect_its_access(_metadata, its_fd, write, -ENXIO, "no address, held vCPU");
+
+	kvm_device_attr_set(its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, &addr);
+	for (write = 0; write < 2; write++)
+		expect_its_access(_metadata, its_fd, write, -EBUSY, "held vCPU");
+	release_vcpus(&self->held);
+	for (write = 0; write < 2; write++)
+		expect_its_access(_metadata, its_fd, write, 0, "idle vCPUs");
+
+	close(its_fd);
 }
 
 static void *run_fn(void *arg)

@@ -8,16 +8,25 @@
  *  - the first vCPU gets all of it, further vCPUs leave it as it is;
  *  - a creation that fails, before, within or after the set-up, doesn't keep
  *    the next one from completing it, not even if an in-kernel local APIC comes
- *    in between.
+ *    in between;
+ *  - nor does it keep the VM from using AVIC because of the vCPU's ID.
+ *
+ * A vCPU's entry in the physical ID table names a page of the vCPU's local APIC,
+ * which hardware writes to: a creation that fails must not leave an entry behind,
+ * nor change that of another vCPU.
  *
  * The state is observed with kvm_lifecycle, and the cost independently of it by
  * the charge of the memory cgroup.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -35,6 +44,13 @@
 #define MAX_NTH			2000
 
 #define SPLIT_IRQCHIP_PINS	24
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			20
+#define POLL_US			1000
+
+/* The longest that kvm_lifecycle pauses at once. */
+#define PAUSE_US		1000000
 
 #define AVIC_ENTRY_VALID	BIT_ULL(63)
 
@@ -238,6 +254,51 @@ static void expect_set_up(struct __test_metadata *_metadata, struct avic_test *t
 		       (unsigned long long)state->backing[id]);
 }
 
+/* Why the VM may not use AVIC. */
+static unsigned long get_inhibits(struct __test_metadata *_metadata, struct avic_test *t)
+{
+	unsigned long inhibits = 0;
+	char buf[4096];
+	int n;
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(t->avic, "%d", t->vm->fd));
+	ASSERT_LT(0, kvm_lifecycle_read(t->avic, buf, sizeof(buf)));
+	n = sscanf(buf, "vm_id %*u listed %*d physical %*d logical %*d inhibited %lx", &inhibits);
+	ASSERT_EQ(1, n);
+	return inhibits;
+}
+
+/*
+ * Hardware can't address a vCPU with a large ID, for whose sake the whole VM
+ * does without AVIC; but only if there is such a vCPU.
+ */
+TEST_F_TIMEOUT(avic, failure_of_unaddressable_vcpu, SUBTEST_TIMEOUT_S)
+{
+	struct avic_test *t = &self->t;
+	unsigned long before, after;
+	u32 id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID) - 1;
+
+	t->vm = vm_create_barebones();
+	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	ASSERT_EQ(0, create_vcpu(t, 0));
+	before = get_inhibits(_metadata, t);
+
+	ASSERT_EQ(-EMFILE, create_vcpu_without_fd(t, id));
+	after = get_inhibits(_metadata, t);
+	EXPECT_EQ(before, after)
+		TH_LOG("vCPU %u couldn't be created, and AVIC is inhibited: 0x%lx, was 0x%lx", id,
+		       after, before);
+
+	/* With such a vCPU it is, and stays so if another one can't be created. */
+	ASSERT_EQ(0, create_vcpu(t, id));
+	after = get_inhibits(_metadata, t);
+	if (after == before)
+		SKIP(return, "this processor's AVIC can address vCPU %u", id);
+	ASSERT_EQ(-EMFILE, create_vcpu_without_fd(t, id - 1));
+	EXPECT_EQ(after, get_inhibits(_metadata, t))
+		TH_LOG("vCPU %u couldn't be created, and AVIC isn't inhibited any more", id - 1);
+}
+
 /* No in-kernel local APIC: nothing, whatever is done with vCPUs. */
 TEST_F_TIMEOUT(avic, no_irqchip, SUBTEST_TIMEOUT_S)
 {
@@ -386,6 +447,196 @@ TEST_F_TIMEOUT(avic, allocation_failures, SUBTEST_TIMEOUT_S)
 	EXPECT_LE(2, nr_incomplete)
 		TH_LOG("wanted either table's allocation to fail, got %u failures",
 		       nr_incomplete);
+}
+
+/* There's no entry for an ID that no vCPU has. */
+static void expect_no_entry(struct __test_metadata *_metadata, struct avic_test *t,
+			    u32 id, const char *why)
+{
+	struct avic_state state;
+
+	get_avic_state(_metadata, t, &state);
+	EXPECT_EQ(0, state.entry[id])
+		TH_LOG("vCPU%u, %s: wanted no entry, got 0x%llx", id, why,
+		       (unsigned long long)state.entry[id]);
+}
+
+/* The last step of a creation fails, the vCPU was complete. */
+TEST_F_TIMEOUT(avic, entry_of_failed_creation, SUBTEST_TIMEOUT_S)
+{
+	struct avic_test *t = &self->t;
+	struct avic_state state;
+
+	t->vm = vm_create_barebones();
+	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	ASSERT_EQ(0, create_vcpu(t, 0));
+	expect_no_entry(_metadata, t, 1, "which was never created");
+
+	ASSERT_EQ(-EMFILE, create_vcpu_without_fd(t, 1));
+	expect_no_entry(_metadata, t, 1, "whose creation has failed");
+	expect_set_up(_metadata, t, 0, &state);
+
+	ASSERT_EQ(0, create_vcpu(t, 1));
+	expect_set_up(_metadata, t, 1, &state);
+}
+
+/* Each allocation fails in turn, some of them after the entry was written. */
+TEST_F_TIMEOUT(avic, entry_after_allocation_failures, SUBTEST_TIMEOUT_S)
+{
+	struct avic_test *t = &self->t;
+	unsigned int nth, nr_failures = 0;
+	struct avic_state state;
+	const char *missing;
+	bool failed;
+	char why[64];
+	int r;
+
+	missing = fault_injection_begin(&t->fi);
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
+		if (!t->vm) {
+			t->vm = vm_create_barebones();
+			create_irqchip(t->vm, SPLIT_IRQCHIP);
+			ASSERT_EQ(0, create_vcpu(t, 0));
+		}
+
+		ASSERT_EQ(0, fault_arm(&t->fi, nth));
+		r = create_vcpu(t, 1);
+		failed = fault_disarm(&t->fi);
+		if (!r && !failed)
+			break;
+		if (!r) {
+			/* It can be done without. */
+			free_vm(t);
+			continue;
+		}
+
+		nr_failures++;
+		ASSERT_TRUE(failed)
+			TH_LOG("no allocation failed, but the creation did: %s", strerror(-r));
+		snprintf(why, sizeof(why), "whose allocation %u has failed", nth);
+		expect_no_entry(_metadata, t, 1, why);
+	}
+
+	EXPECT_LT(0, nr_failures);
+	if (!_metadata->exit_code)
+		expect_set_up(_metadata, t, 1, &state);
+}
+
+/* Somebody tries to create a vCPU that exists. */
+TEST_F_TIMEOUT(avic, entry_of_duplicate_id, SUBTEST_TIMEOUT_S)
+{
+	struct avic_test *t = &self->t;
+	struct avic_state before, after;
+
+	t->vm = vm_create_barebones();
+	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	ASSERT_EQ(0, create_vcpu(t, 0));
+	expect_set_up(_metadata, t, 0, &before);
+
+	ASSERT_EQ(-EEXIST, create_vcpu(t, 0));
+	get_avic_state(_metadata, t, &after);
+	EXPECT_EQ(before.entry[0], after.entry[0])
+		TH_LOG("vCPU0's entry was 0x%llx, is 0x%llx after its ID was refused",
+		       (unsigned long long)before.entry[0],
+		       (unsigned long long)after.entry[0]);
+	EXPECT_EQ(before.backing[0], after.backing[0]);
+}
+
+/* Creates a vCPU on the CPUs that the test doesn't use. */
+struct creator {
+	pthread_t thread;
+	struct avic_test *t;
+	cpu_set_t cpus;
+	int tid;
+	bool go;
+	int fd;
+};
+
+static void *creator_thread(void *arg)
+{
+	struct creator *c = arg;
+
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(c->cpus), &c->cpus),
+		    "sched_setaffinity: %s", strerror(errno));
+	WRITE_ONCE(c->tid, syscall(SYS_gettid));
+	while (!READ_ONCE(c->go))
+		usleep(POLL_US);
+	c->fd = __vcpu_fd_create(c->t->vm, 1);
+	return NULL;
+}
+
+/*
+ * The creation of vCPU1 fails, and while it is being undone, somebody else
+ * creates vCPU1, as soon as the ID is free.  The entry is that one's then.
+ */
+TEST_F_TIMEOUT(avic, entry_taken_over, SUBTEST_TIMEOUT_S)
+{
+	struct avic_test *t = &self->t;
+	struct creator c = { .t = t };
+	struct rlimit old, limit;
+	struct avic_state state;
+	struct timespec start;
+	const char *missing;
+	cpu_set_t others;
+	int pause, cpu, r;
+	char buf[64];
+
+	missing = kvm_lifecycle_missing("pause");
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	/* A pause doesn't let go of the CPU. */
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(others), &others));
+	if (CPU_COUNT(&others) < 2)
+		SKIP(return, "two CPUs are needed");
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &others); cpu--)
+		;
+	CPU_CLR(cpu, &others);
+	CPU_SET(cpu, &c.cpus);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(others), &others));
+
+	t->vm = vm_create_barebones();
+	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	ASSERT_EQ(0, create_vcpu(t, 0));
+
+	pause = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, pause);
+	ASSERT_EQ(0, pthread_create(&c.thread, NULL, creator_thread, &c));
+	while (!READ_ONCE(c.tid))
+		usleep(POLL_US);
+	ASSERT_EQ(0, __kvm_lifecycle_write(pause, "kvm_arch_vcpu_destroy %d %d 1",
+					   c.tid, PAUSE_US));
+
+	/* The lowest free descriptor is just beyond the limit. */
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+	limit.rlim_cur = kvm_dup(t->vm->fd);
+	limit.rlim_max = old.rlim_max;
+	kvm_close(limit.rlim_cur);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	WRITE_ONCE(c.go, true);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		usleep(POLL_US);
+		ASSERT_LT(0, kvm_lifecycle_read(pause, buf, sizeof(buf)));
+		ASSERT_GT(WAIT_S, timespec_elapsed(start).tv_sec)
+			TH_LOG("kvm_arch_vcpu_destroy() wasn't called in %d s", WAIT_S);
+	} while (!strncmp(buf, "hits 0 ", 7));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+
+	do {
+		r = create_vcpu(t, 1);
+	} while (r == -EEXIST && timespec_elapsed(start).tv_sec < WAIT_S);
+	EXPECT_EQ(0, r)
+		TH_LOG("the ID whose creation had failed: %s", strerror(-r));
+
+	pthread_join(c.thread, NULL);
+	close(pause);
+	EXPECT_EQ(-EMFILE, c.fd);
+	expect_set_up(_metadata, t, 1, &state);
+	expect_set_up(_metadata, t, 0, &state);
 }
 
 static u32 create_vm_with_id(struct __test_metadata *_metadata, struct avic_test *t)

@@ -1,0 +1,780 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_CREATE_VCPU against the configuration and the initialization of the VM's
+ * vGICv3, in other threads.
+ *
+ *  - A vCPU is created before the vGIC is initialized, or it isn't created.
+ *    There's no vCPU that the initialization hasn't seen.
+ *  - A vCPU has a redistributor, no matter what was done to the regions, and
+ *    what other vCPUs failed, while it was being created.
+ *  - When a creation fails, the redistributor is gone before what it's made of.
+ *
+ * kvm_lifecycle's pause points keep one of the threads where the others must
+ * not overtake it.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <linux/sizes.h>
+
+#include "kselftest_harness.h"
+#include "kvm_lifecycle.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "ucall_common.h"
+#include "vgic.h"
+
+#include "gic.h"
+#include "gic_v3.h"
+
+#define MAX_VCPUS	3
+#define NR_IRQS		64
+
+/* How long to wait for something that takes milliseconds at worst. */
+#define PATIENCE_MS	10000
+
+/* How long a thread that should have to wait for another one is watched. */
+#define OVERTAKE_MS	50
+
+/* The pause points are released, this is a backstop. */
+#define PAUSE_US	1000000
+
+/* Where vgic_init() is nearly over, with config_lock held. */
+#define END_OF_INIT	"kvm_vgic_setup_default_irq_routing"
+
+/* Where a vCPU that is being created has been through kvm_vgic_vcpu_init(). */
+#define END_OF_CREATE	"kvm_share_hyp"
+
+/* Where the redistributor of a vCPU that isn't created goes. */
+#define END_OF_REDIST	"kvm_io_bus_unregister_dev"
+
+#define REDIST_GPA(_i)	(GICR_BASE_GPA + (_i) * KVM_VGIC_V3_REDIST_SIZE)
+
+#define SGI_BASE	SZ_64K
+
+#define ICC_CTLR_ATTR(_vcpu)							\
+	(((u64)(_vcpu) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT) |			\
+	 (KVM_ARM64_SYS_REG(SYS_ICC_CTLR_EL1) & KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK))
+
+struct vm_gic {
+	struct kvm_vm *vm;
+	int fd;
+	struct kvm_vcpu *vcpu0;
+};
+
+static const char *ret_name(int ret)
+{
+	static char buf[4][40];
+	static int i;
+
+	i = (i + 1) % ARRAY_SIZE(buf);
+
+	switch (ret) {
+	case -EBUSY:	return "-1 (EBUSY)";
+	case -EINVAL:	return "-1 (EINVAL)";
+	case -EIO:	return "-1 (EIO)";
+	case -EMFILE:	return "-1 (EMFILE)";
+	case -ENXIO:	return "-1 (ENXIO)";
+	}
+
+	snprintf(buf[i], sizeof(buf[i]), ret < 0 ? "-1 (errno %d)" : "%d", ret < 0 ? -ret : ret);
+	return buf[i];
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
+/* The address of a redistributor's register, which is mapped one to one. */
+static u64 guest_gpa;
+
+static void guest_code(void)
+{
+	for (;;)
+		GUEST_SYNC(readl((void *)READ_ONCE(guest_gpa)));
+}
+
+/* vCPU0, and a vGIC that is configured but for the redistributors. */
+static void vm_gic_create(struct vm_gic *gic)
+{
+	u32 nr_irqs = NR_IRQS;
+	u64 addr = GICD_BASE_GPA;
+
+	gic->vm = vm_create(MAX_VCPUS);
+	gic->fd = kvm_create_device(gic->vm, KVM_DEV_TYPE_ARM_VGIC_V3);
+	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
+	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
+			    &addr);
+	virt_map(gic->vm, GICR_BASE_GPA, GICR_BASE_GPA,
+		 vm_calc_num_guest_pages(gic->vm->mode, MAX_VCPUS * KVM_VGIC_V3_REDIST_SIZE));
+	gic->vcpu0 = vm_vcpu_add(gic->vm, 0, guest_code);
+}
+
+static void vm_gic_destroy(struct vm_gic *gic)
+{
+	close(gic->fd);
+	kvm_vm_free(gic->vm);
+}
+
+static int set_region(struct vm_gic *gic, int count)
+{
+	u64 attr = REDIST_REGION_ATTR_ADDR(count, GICR_BASE_GPA, 0, 0);
+
+	return __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				     KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, &attr) ? -errno : 0;
+}
+
+static int vgic_init(struct vm_gic *gic)
+{
+	return __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) ? -errno : 0;
+}
+
+/*
+ * Run vCPU0, which reads a redistributor's register.  Returns 1 and the value
+ * if there is one, 0 if there is none, or what KVM_RUN failed with.
+ */
+static int run_vcpu0(struct vm_gic *gic, u64 gpa, u64 *val)
+{
+	struct ucall uc;
+
+	guest_gpa = gpa;
+	sync_global_to_guest(gic->vm, guest_gpa);
+	if (_vcpu_run(gic->vcpu0))
+		return -errno;
+
+	/* An access that nobody answers to goes to userspace. */
+	if (get_ucall(gic->vcpu0, &uc) != UCALL_SYNC)
+		return 0;
+
+	*val = uc.args[1];
+	return 1;
+}
+
+/* vCPU0 runs, i.e. all have a redistributor, and sees that of vCPU@owner. */
+static void expect_redist(struct __test_metadata *_metadata, struct vm_gic *gic, int slot,
+			  int owner)
+{
+	u64 typer = 0;
+	int r;
+
+	r = run_vcpu0(gic, REDIST_GPA(slot) + GICR_TYPER, &typer);
+	ASSERT_GE(r, 0)
+		TH_LOG("KVM_RUN of vCPU0: want 0, got %s", ret_name(r));
+	ASSERT_EQ(1, r)
+		TH_LOG("redistributor %d: want that of vCPU%d, got none", slot, owner);
+	EXPECT_EQ(owner, (typer >> 8) & 0xffff)
+		TH_LOG("redistributor %d: want that of vCPU%d, got that of vCPU%llu", slot,
+		       owner, (unsigned long long)(typer >> 8) & 0xffff);
+}
+
+/* A thread that does one thing when it's told to. */
+struct racer {
+	pthread_t thread;
+	struct vm_gic *gic;
+	int (*fn)(struct racer *r);
+	int vcpu_id;
+	int cpu;		/* to run on, or -1 */
+	pid_t tid;
+	bool go;
+	bool done;
+	int ret;
+};
+
+static int race_init(struct racer *r)
+{
+	return vgic_init(r->gic);
+}
+
+static int race_create(struct racer *r)
+{
+	return __vcpu_fd_create(r->gic->vm, r->vcpu_id);
+}
+
+static int race_create_at_limit(struct racer *r)
+{
+	return __vcpu_fd_create_at_limit(r->gic->vm, r->vcpu_id);
+}
+
+static void *racer_fn(void *arg)
+{
+	struct racer *r = arg;
+	cpu_set_t cpus;
+
+	if (r->cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(r->cpu, &cpus);
+		TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
+			    "sched_setaffinity() to CPU%d failed, errno: %d", r->cpu, errno);
+	}
+
+	__atomic_store_n(&r->tid, syscall(__NR_gettid), __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&r->go, __ATOMIC_SEQ_CST))
+		usleep(100);
+
+	r->ret = r->fn(r);
+	__atomic_store_n(&r->done, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void racer_start(struct racer *r, int cpu)
+{
+	r->cpu = cpu;
+	pthread_create(&r->thread, NULL, racer_fn, r);
+	while (!__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST))
+		usleep(100);
+}
+
+static void racer_go(struct racer *r)
+{
+	__atomic_store_n(&r->go, true, __ATOMIC_SEQ_CST);
+}
+
+static bool racer_done(struct racer *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
+}
+
+static bool racer_done_within(struct racer *r, int ms)
+{
+	u64 end = now_ms() + ms;
+
+	while (!racer_done(r) && now_ms() < end)
+		usleep(1000);
+
+	return racer_done(r);
+}
+
+static bool pause_inside(int fd, int *hits)
+{
+	char buf[128];
+	int r, inside;
+
+	r = kvm_lifecycle_read(fd, buf, sizeof(buf));
+	TEST_ASSERT(r > 0 && sscanf(buf, "hits %d inside %d", hits, &inside) == 2,
+		    "Want 'hits <n> inside <n> ...', got '%s' (%d)", buf, r);
+	return inside;
+}
+
+/* Let a racer go until it is in @function, and keep it there. */
+static bool racer_go_to(struct racer *r, int pause, const char *function)
+{
+	u64 end = now_ms() + PATIENCE_MS;
+	int hits, ret;
+
+	ret = __kvm_lifecycle_write(pause, "%s %d %d 1", function, r->tid, PAUSE_US);
+	TEST_ASSERT(!ret, "pause at %s(): want 0, got %s", function, ret_name(ret));
+
+	racer_go(r);
+	do {
+		pause_inside(pause, &hits);
+	} while (!hits && !racer_done(r) && now_ms() < end);
+
+	return hits;
+}
+
+/* The thread was kept there until now. */
+static void expect_inside(struct __test_metadata *_metadata, int pause, const char *function)
+{
+	int hits;
+
+	EXPECT_TRUE(pause_inside(pause, &hits))
+		TH_LOG("want a thread in %s() until it is released, it left", function);
+}
+
+/* kvm_arch_vcpu_create() has been entered for this vCPU, i.e. it isn't too late for it. */
+static bool vcpu_is_being_created(int recording, struct racer *create)
+{
+	u64 end = now_ms() + PATIENCE_MS;
+	char buf[1024], *line, *save;
+	bool done = false;
+	int id;
+
+	while (!done && now_ms() < end) {
+		done = racer_done(create);
+		if (kvm_lifecycle_read(recording, buf, sizeof(buf)) <= 0) {
+			usleep(1000);
+			continue;
+		}
+		for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+			if (sscanf(line, "create %*d %*d %d", &id) == 1 &&
+			    id == create->vcpu_id)
+				return true;
+		}
+	}
+
+	return false;
+}
+
+/*
+ * A thread at a pause point keeps its CPU to itself.  Take CPUs away from this
+ * task, and return the last one that was taken, or -1 if there are too few.
+ */
+static int set_cpu_aside(void)
+{
+	cpu_set_t cpus;
+	int cpu;
+
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(cpus), &cpus),
+		    "sched_getaffinity() failed, errno: %d", errno);
+	if (CPU_COUNT(&cpus) < 2)
+		return -1;
+
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &cpus); cpu--)
+		;
+	CPU_CLR(cpu, &cpus);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
+		    "sched_setaffinity() to all but CPU%d failed, errno: %d", cpu, errno);
+	return cpu;
+}
+
+FIXTURE(create_race)
+{
+	struct vm_gic gic;
+	int kmsg, pause, recording, cpu;
+};
+
+FIXTURE_SETUP(create_race)
+{
+	const char *missing;
+
+	missing = kvm_lifecycle_missing("pause");
+	if (!missing)
+		missing = kvm_lifecycle_missing("vcpu_index");
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	self->cpu = set_cpu_aside();
+	if (self->cpu < 0)
+		SKIP(return, "one CPU, want two");
+
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+	self->pause = __kvm_lifecycle_open("pause");
+	ASSERT_GE(self->pause, 0);
+	self->recording = __kvm_lifecycle_open("vcpu_index");
+	ASSERT_GE(self->recording, 0);
+
+	vm_gic_create(&self->gic);
+}
+
+FIXTURE_TEARDOWN(create_race)
+{
+	vm_gic_destroy(&self->gic);
+	close(self->recording);
+	close(self->pause);
+	EXPECT_NO_SPLAT(self->kmsg);
+	close(self->kmsg);
+}
+
+/* The vGIC is being initialized when the vCPU comes, or nearly so. */
+TEST_F(create_race, create_during_init)
+{
+	struct racer init = { .gic = &self->gic, .fn = race_init };
+	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	u64 ctlr[2] = {};
+	int i;
+
+	ASSERT_EQ(0, set_region(&self->gic, 2));
+	racer_start(&init, self->cpu);
+	racer_start(&create, -1);
+
+	ASSERT_TRUE(racer_go_to(&init, self->pause, END_OF_INIT))
+		TH_LOG("want a thread in %s(), got none", END_OF_INIT);
+
+	racer_go(&create);
+	ASSERT_TRUE(vcpu_is_being_created(self->recording, &create))
+		TH_LOG("want vCPU1 being created during init, got %s",
+		       racer_done(&create) ? ret_name(create.ret) : "nothing");
+	EXPECT_FALSE(racer_done_within(&create, OVERTAKE_MS))
+		TH_LOG("want KVM_CREATE_VCPU to wait for init, got %s", ret_name(create.ret));
+	expect_inside(_metadata, self->pause, END_OF_INIT);
+
+	__kvm_lifecycle_write(self->pause, "release");
+	pthread_join(init.thread, NULL);
+	pthread_join(create.thread, NULL);
+
+	EXPECT_EQ(0, init.ret)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(init.ret));
+	EXPECT_EQ(-EBUSY, create.ret < 0 ? create.ret : 0)
+		TH_LOG("KVM_CREATE_VCPU during init: want %s, got %s", ret_name(-EBUSY),
+		       create.ret < 0 ? ret_name(create.ret) : "a vCPU");
+
+	/* A vCPU that is there nevertheless has been reset by the vGIC. */
+	if (create.ret >= 0) {
+		struct kvm_vcpu_init vcpu_init;
+
+		kvm_get_default_vcpu_target(self->gic.vm, &vcpu_init);
+		ASSERT_EQ(0, ioctl(create.ret, KVM_ARM_VCPU_INIT, &vcpu_init));
+		for (i = 0; i < 2; i++)
+			kvm_device_attr_get(self->gic.fd, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,
+					    ICC_CTLR_ATTR(i), &ctlr[i]);
+		EXPECT_EQ(ctlr[0], ctlr[1])
+			TH_LOG("ICC_CTLR_EL1 of vCPU1: want 0x%llx as of vCPU0, got 0x%llx",
+			       (unsigned long long)ctlr[0], (unsigned long long)ctlr[1]);
+		close(create.ret);
+	}
+
+	/* A vCPU that isn't created doesn't harm those that are. */
+	EXPECT_EQ(-EBUSY, __vcpu_fd_create(self->gic.vm, 2));
+	expect_redist(_metadata, &self->gic, 0, 0);
+}
+
+/* The vCPU is being created when the vGIC is to be initialized. */
+TEST_F(create_race, init_during_create)
+{
+	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	int r;
+
+	ASSERT_EQ(0, set_region(&self->gic, 2));
+	racer_start(&create, self->cpu);
+
+	ASSERT_TRUE(racer_go_to(&create, self->pause, END_OF_CREATE))
+		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+	r = vgic_init(&self->gic);
+	EXPECT_EQ(-EBUSY, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT during KVM_CREATE_VCPU: want %s, got %s",
+		       ret_name(-EBUSY), ret_name(r));
+	expect_inside(_metadata, self->pause, END_OF_CREATE);
+
+	__kvm_lifecycle_write(self->pause, "release");
+	pthread_join(create.thread, NULL);
+	ASSERT_GE(create.ret, 0)
+		TH_LOG("KVM_CREATE_VCPU: want a vCPU, got %s", ret_name(create.ret));
+
+	r = vgic_init(&self->gic);
+	ASSERT_EQ(0, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+	expect_redist(_metadata, &self->gic, 1, 1);
+	close(create.ret);
+}
+
+/* There's no region when the vCPU looks for one, and no vCPU when it's set. */
+TEST_F(create_race, region_during_creation)
+{
+	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	int r;
+
+	racer_start(&create, self->cpu);
+
+	ASSERT_TRUE(racer_go_to(&create, self->pause, END_OF_CREATE))
+		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+	r = set_region(&self->gic, 2);
+	EXPECT_EQ(0, r)
+		TH_LOG("region during KVM_CREATE_VCPU: want 0, got %s", ret_name(r));
+	expect_inside(_metadata, self->pause, END_OF_CREATE);
+
+	__kvm_lifecycle_write(self->pause, "release");
+	pthread_join(create.thread, NULL);
+	ASSERT_GE(create.ret, 0)
+		TH_LOG("KVM_CREATE_VCPU: want a vCPU, got %s", ret_name(create.ret));
+
+	r = vgic_init(&self->gic);
+	ASSERT_EQ(0, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+	expect_redist(_metadata, &self->gic, 1, 1);
+	close(create.ret);
+}
+
+/*
+ * A vCPU fails that isn't the last one to have got a redistributor, if vCPUs
+ * can be created concurrently.
+ */
+TEST_F(create_race, failure_in_the_middle)
+{
+	struct racer fail = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 2 };
+	struct rlimit old, limit;
+	int r, fd, owner[2];
+
+	ASSERT_EQ(0, set_region(&self->gic, 3));
+	racer_start(&fail, self->cpu);
+	racer_start(&create, -1);
+
+	ASSERT_TRUE(racer_go_to(&fail, self->pause, END_OF_CREATE))
+		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+
+	/* If the other vCPU has to wait for this one, it fails for the same reason. */
+	racer_go(&create);
+	racer_done_within(&create, OVERTAKE_MS);
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+	fd = kvm_dup(self->gic.vm->fd);
+	kvm_close(fd);
+	limit = (struct rlimit) { .rlim_cur = fd, .rlim_max = old.rlim_max };
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	expect_inside(_metadata, self->pause, END_OF_CREATE);
+
+	__kvm_lifecycle_write(self->pause, "release");
+	pthread_join(fail.thread, NULL);
+	pthread_join(create.thread, NULL);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+
+	ASSERT_EQ(-EMFILE, fail.ret)
+		TH_LOG("KVM_CREATE_VCPU without a free file descriptor: want %s, got %s",
+		       ret_name(-EMFILE), ret_name(fail.ret));
+	if (create.ret == -EMFILE) {
+		owner[0] = 2;
+		owner[1] = 1;
+		create.ret = race_create(&create);
+	} else {
+		owner[0] = 1;
+		owner[1] = 2;
+	}
+	ASSERT_GE(create.ret, 0)
+		TH_LOG("KVM_CREATE_VCPU(2): want a vCPU, got %s", ret_name(create.ret));
+	fail.ret = race_create(&fail);
+	ASSERT_GE(fail.ret, 0)
+		TH_LOG("KVM_CREATE_VCPU(1): want a vCPU, got %s", ret_name(fail.ret));
+
+	r = vgic_init(&self->gic);
+	ASSERT_EQ(0, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+	expect_redist(_metadata, &self->gic, 0, 0);
+	expect_redist(_metadata, &self->gic, 1, owner[0]);
+	expect_redist(_metadata, &self->gic, 2, owner[1]);
+	close(create.ret);
+	close(fail.ret);
+}
+
+/*
+ * A creation fails late, after the vGIC has been initialized and while vCPU0
+ * runs, if the kernel lets it come that far.
+ *
+ * If vCPU0 then crashes in the kernel, whoever waits for it does so forever, so
+ * all of this is done by a process that nobody has to wait for.
+ *
+ * The pauses aren't released: that waits for all CPUs, i.e. for the next pause to
+ * end.  On a slow host a pause may be too short, even though the creation is
+ * paused several times.  Then nothing has been tested, and it's done again.
+ */
+#define INIT_PAUSE_US	500000
+#define NR_ATTEMPTS	5
+#define CRASH_TIMEOUT_S	90
+
+/* Where a creation comes through after kvm_vgic_vcpu_init(), and until it fails. */
+static const char * const late_create[] = {
+	END_OF_CREATE,
+	"__xa_insert",
+	"anon_inode_getfd",
+};
+
+enum outcome {
+	TOO_SLOW,
+	REFUSED,		/* the creation, as the vGIC is initialized */
+	ACCESSED,		/* vCPU1's redistributor, which is about to go */
+};
+
+struct failed_vcpu {
+	bool done;
+	int attempts;
+	const char *at;		/* what it's doing */
+	enum outcome outcome;
+	int init;		/* what KVM_DEV_ARM_VGIC_CTRL_INIT returned */
+	int create;		/* what KVM_CREATE_VCPU returned */
+	int run;		/* what run_vcpu0() returned at first */
+	int access;		/* what it returned for the other redistributor */
+};
+
+static bool wait_for_pause(int pause, struct racer *r)
+{
+	u64 end = now_ms() + PATIENCE_MS;
+	int hits;
+
+	do {
+		pause_inside(pause, &hits);
+	} while (!hits && !racer_done(r) && now_ms() < end);
+
+	return hits;
+}
+
+static void arm_pause(int pause, const char *function, struct racer *r, int us)
+{
+	int ret = __kvm_lifecycle_write(pause, "%s %d %d 1", function, r->tid, us);
+
+	TEST_ASSERT(!ret, "pause at %s(): want 0, got %s", function, ret_name(ret));
+}
+
+static void fail_vcpu_after_init(struct failed_vcpu *result, int *cpus)
+{
+	struct vm_gic gic;
+	struct racer init = { .gic = &gic, .fn = race_init };
+	struct racer create = { .gic = &gic, .fn = race_create_at_limit, .vcpu_id = 1 };
+	int recording, at_init, at_create[ARRAY_SIZE(late_create)], at_redist, hits, i;
+	bool late, refused;
+	u64 val;
+
+	at_init = __kvm_lifecycle_open("pause");
+	at_redist = __kvm_lifecycle_open("pause");
+	recording = __kvm_lifecycle_open("vcpu_index");
+	TEST_ASSERT(at_init >= 0 && at_redist >= 0 && recording >= 0,
+		    "kvm_lifecycle: want three files, got %d %d %d", at_init, at_redist,
+		    recording);
+	for (i = 0; i < ARRAY_SIZE(late_create); i++) {
+		at_create[i] = __kvm_lifecycle_open("pause");
+		TEST_ASSERT(at_create[i] >= 0, "kvm_lifecycle: want another file, got %d",
+			    at_create[i]);
+	}
+
+	result->outcome = TOO_SLOW;
+	result->at = "creation of the VM";
+	vm_gic_create(&gic);
+	TEST_ASSERT_EQ(set_region(&gic, 2), 0);
+	racer_start(&init, cpus[0]);
+	racer_start(&create, cpus[1]);
+	arm_pause(at_init, END_OF_INIT, &init, INIT_PAUSE_US);
+	for (i = 0; i < ARRAY_SIZE(late_create); i++)
+		arm_pause(at_create[i], late_create[i], &create, PAUSE_US);
+	arm_pause(at_redist, END_OF_REDIST, &create, PAUSE_US);
+
+	/* The creation finds an uninitialized vGIC, and goes on when init is over. */
+	result->at = "KVM_DEV_ARM_VGIC_CTRL_INIT";
+	racer_go(&init);
+	TEST_ASSERT(wait_for_pause(at_init, &init), "Want a thread in " END_OF_INIT);
+	racer_go(&create);
+	late = !vcpu_is_being_created(recording, &create) || !pause_inside(at_init, &hits);
+	pthread_join(init.thread, NULL);
+	result->init = init.ret;
+	if (late)
+		goto out;
+
+	/* vCPU0 has to have run before vCPU1 fails, as both take slots_lock. */
+	refused = !wait_for_pause(at_create[0], &create);
+	result->at = "first KVM_RUN of vCPU0";
+	result->run = run_vcpu0(&gic, REDIST_GPA(0) + GICR_TYPER, &val);
+	if (!refused) {
+		result->at = "failure of KVM_CREATE_VCPU";
+		pause_inside(at_redist, &hits);
+		if (hits || !wait_for_pause(at_redist, &create))
+			goto out;
+	}
+
+	result->at = "access to vCPU1's redistributor";
+	result->access = run_vcpu0(&gic, REDIST_GPA(1) + SGI_BASE + GICR_ISENABLER0, &val);
+	if (refused)
+		result->outcome = REFUSED;
+	else if (pause_inside(at_redist, &hits))
+		result->outcome = ACCESSED;
+out:
+	result->at = "end of KVM_CREATE_VCPU";
+	pthread_join(create.thread, NULL);
+	result->create = create.ret;
+	vm_gic_destroy(&gic);
+	close(recording);
+	close(at_redist);
+	for (i = 0; i < ARRAY_SIZE(late_create); i++)
+		close(at_create[i]);
+	close(at_init);
+}
+
+/* The kernel may be in a bad way afterwards, so this comes last. */
+FIXTURE(last) {};
+FIXTURE_SETUP(last) {}
+FIXTURE_TEARDOWN(last) {}
+
+TEST_F_TIMEOUT(last, redist_of_failed_vcpu, CRASH_TIMEOUT_S)
+{
+	u64 end = now_ms() + CRASH_TIMEOUT_S * 1000 / 2;
+	const char *missing = kvm_lifecycle_missing("pause");
+	int i, kmsg, out, status, cpus[2];
+	struct failed_vcpu *result;
+	char line[512] = "";
+	bool splat = false;
+	pid_t pid;
+
+	if (!missing)
+		missing = kvm_lifecycle_missing("vcpu_index");
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	for (i = 0; i < 2; i++) {
+		cpus[i] = set_cpu_aside();
+		if (cpus[i] < 0)
+			SKIP(return, "%d CPUs, want three", i + 1);
+	}
+
+	kmsg = kmsg_open();
+	if (kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-kmsg));
+
+	result = kvm_mmap(getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+
+	/* The process mustn't hold on to the pipe that the test's output goes to. */
+	out = memfd_create("output", MFD_CLOEXEC);
+	ASSERT_GE(out, 0);
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		dup2(out, 0);
+		dup2(out, 1);
+		dup2(out, 2);
+		do {
+			fail_vcpu_after_init(result, cpus);
+		} while (result->outcome == TOO_SLOW && ++result->attempts < NR_ATTEMPTS);
+		__atomic_store_n(&result->done, true, __ATOMIC_SEQ_CST);
+		_exit(0);
+	}
+
+	while (!__atomic_load_n(&result->done, __ATOMIC_SEQ_CST) && !splat && now_ms() < end) {
+		usleep(10000);
+		splat = kmsg_find_splat(kmsg, line, sizeof(line));
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			break;
+	}
+	kill(pid, SIGKILL);
+
+	ASSERT_FALSE(splat)
+		TH_LOG("kernel splat: %s", line);
+	if (!result->done && pread(out, line, sizeof(line) - 1, 0) > 0)
+		TH_LOG("output of the process: %s", line);
+	ASSERT_TRUE(result->done)
+		TH_LOG("want vCPU1 created, or refused, got nothing: %s, attempt %d",
+		       result->at, result->attempts + 1);
+	close(out);
+
+	EXPECT_NE(TOO_SLOW, result->outcome)
+		TH_LOG("want a pause of %u us to be long enough, %u attempts", PAUSE_US,
+		       NR_ATTEMPTS);
+	EXPECT_EQ(0, result->init)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(result->init));
+	EXPECT_EQ(1, result->run)
+		TH_LOG("KVM_RUN of vCPU0: want 0, got %s", ret_name(result->run));
+
+	if (result->outcome == REFUSED) {
+		EXPECT_EQ(-EBUSY, result->create)
+			TH_LOG("KVM_CREATE_VCPU: want %s, got %s", ret_name(-EBUSY),
+			       ret_name(result->create));
+		EXPECT_EQ(0, result->access)
+			TH_LOG("redistributor 1: want none, got %s", ret_name(result->access));
+	} else {
+		EXPECT_EQ(-EMFILE, result->create)
+			TH_LOG("KVM_CREATE_VCPU: want %s, got %s", ret_name(-EMFILE),
+			       ret_name(result->create));
+		EXPECT_GE(result->access, 0)
+			TH_LOG("KVM_RUN of vCPU0: want 0, got %s", ret_name(result->access));
+	}
+	EXPECT_NO_SPLAT(kmsg);
+	close(kmsg);
+}
+
+int main(int argc, char **argv)
+{
+	test_disable_default_vgic();
+	TEST_REQUIRE(kvm_supports_vgic_v3());
+
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,837 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_CREATE_VCPU against whoever else uses the VM meanwhile:
+ *
+ *  - a vCPU can't be used before it is complete, not even by a thread that
+ *    guesses its file descriptor, and whoever tries doesn't keep others from
+ *    using the VM;
+ *  - vCPUs of one VM are created in parallel: a vCPU that is being built keeps
+ *    neither other vCPUs from being created nor the VM from being used, but
+ *    it counts, and its ID is taken;
+ *  - a creation that fails undoes what it did, and nothing else;
+ *  - who needs all vCPUs of the VM never sees a half-made one, and since 7.3 is
+ *    not refused because there is one, but waits for it.
+ *
+ * kvm_lifecycle holds the creating thread at a chosen place.  That the others
+ * can go on meanwhile is seen by the order of events and not by a clock: they
+ * have to be back before the pause is over.  A pause is a second at most, and
+ * a busy machine may need longer for anything, so that each such case has a
+ * few attempts: where they have to wait, none of them can succeed.
+ *
+ * "vcpu_create_test -b [NR_VCPUS]" doesn't test, but prints how long it takes
+ * to create NR_VCPUS vCPUs with one thread, and with one per CPU.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "processor.h"
+#include "kvm_lifecycle.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	120
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			10
+#define POLL_US			1000
+
+/* The longest that kvm_lifecycle pauses at once. */
+#define PAUSE_US		1000000
+
+/* See above: for the case that the machine is so slow that a pause is too short. */
+#define NR_ATTEMPTS		5
+
+/* IDs that differ from each other, and from every index in use. */
+#define ID_FIRST		2
+#define ID_PAUSED		5
+#define ID_OTHER		7
+
+#define SPLIT_IRQCHIP_PINS	24
+
+#define BENCH_VCPUS		64
+#define BENCH_ROUNDS		20
+
+/* A thread that creates one vCPU, on the CPU for the thread that is paused. */
+struct creator {
+	pthread_t thread;
+	struct kvm_vm *vm;
+	cpu_set_t cpus;
+	u32 id;
+	int tid;
+	bool go;
+	bool done;
+	int fd;			/* or -errno */
+};
+
+struct create_test {
+	struct kvm_vm *vm;
+	cpu_set_t paused_cpus;
+	int fds[2 * NR_ATTEMPTS + 8];
+	int nr_fds;
+	int pause;
+	int kmsg;
+};
+
+FIXTURE(create) {
+	struct create_test t;
+};
+
+FIXTURE_VARIANT(create) {
+	bool irqchip;
+};
+
+FIXTURE_VARIANT_ADD(create, no_irqchip) {
+	.irqchip = false,
+};
+
+#ifdef __x86_64__
+/* An in-kernel local APIC takes more to create, and more to take back. */
+FIXTURE_VARIANT_ADD(create, irqchip) {
+	.irqchip = true,
+};
+#endif
+
+static struct kvm_vm *create_vm(bool irqchip)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+
+#ifdef __x86_64__
+	if (irqchip)
+		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+#endif
+	return vm;
+}
+
+/*
+ * The thread that is paused gets a CPU of its own, as a pause doesn't let go of
+ * it.  All others, which inherit the test's affinity, share the rest.  Not the
+ * first CPU, where SRCU does its work.  Returns false if there is one CPU only.
+ */
+static bool split_cpus(struct __test_metadata *_metadata, struct create_test *t)
+{
+	cpu_set_t others;
+	int cpu;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(others), &others));
+	if (CPU_COUNT(&others) < 2)
+		return false;
+
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &others); cpu--)
+		;
+
+	CPU_CLR(cpu, &others);
+	CPU_ZERO(&t->paused_cpus);
+	CPU_SET(cpu, &t->paused_cpus);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(others), &others));
+	return true;
+}
+
+static void set_up(struct __test_metadata *_metadata, struct create_test *t, bool irqchip)
+{
+	const char *missing = kvm_lifecycle_missing("pause");
+
+	t->vm = NULL;
+	t->nr_fds = 0;
+	t->pause = -1;
+	t->kmsg = -1;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (!split_cpus(_metadata, t))
+		SKIP(return, "two CPUs are needed");
+
+	t->pause = __kvm_lifecycle_open("pause");
+	ASSERT_LE(0, t->pause)
+		TH_LOG("open pause: %s", strerror(-t->pause));
+
+	t->kmsg = kmsg_open();
+	if (t->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
+
+	t->vm = create_vm(irqchip);
+}
+
+static void free_vm(struct create_test *t)
+{
+	while (t->nr_fds)
+		kvm_close(t->fds[--t->nr_fds]);
+	kvm_vm_free(t->vm);
+	t->vm = NULL;
+}
+
+static void tear_down(struct __test_metadata *_metadata, struct create_test *t)
+{
+	if (t->pause >= 0)
+		close(t->pause);
+	if (t->vm)
+		free_vm(t);
+	if (t->kmsg >= 0) {
+		EXPECT_NO_SPLAT(t->kmsg);
+		close(t->kmsg);
+	}
+}
+
+FIXTURE_SETUP(create)
+{
+	set_up(_metadata, &self->t, variant->irqchip);
+}
+
+FIXTURE_TEARDOWN(create)
+{
+	tear_down(_metadata, &self->t);
+}
+
+/* For what is not to be tested with each variant of the above. */
+FIXTURE(create_once) {
+	struct create_test t;
+};
+
+FIXTURE_SETUP(create_once)
+{
+	set_up(_metadata, &self->t, false);
+}
+
+FIXTURE_TEARDOWN(create_once)
+{
+	tear_down(_metadata, &self->t);
+}
+
+static struct timespec now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts;
+}
+
+static bool timed_out(struct timespec start)
+{
+	return timespec_elapsed(start).tv_sec >= WAIT_S;
+}
+
+/* The lowest free file descriptor, i.e. the next one that is handed out. */
+static int guess_fd(struct kvm_vm *vm)
+{
+	int fd = kvm_dup(vm->fd);
+
+	kvm_close(fd);
+	return fd;
+}
+
+/* Returns 0, or the -errno of the creation. */
+static int keep_vcpu(struct create_test *t, int fd)
+{
+	if (fd < 0)
+		return fd;
+
+	TEST_ASSERT(t->nr_fds < (int)ARRAY_SIZE(t->fds), "Too many vCPUs");
+	t->fds[t->nr_fds++] = fd;
+	return 0;
+}
+
+static int create_vcpu(struct create_test *t, u32 id)
+{
+	return keep_vcpu(t, __vcpu_fd_create(t->vm, id));
+}
+
+static void *creator_thread(void *arg)
+{
+	struct creator *c = arg;
+
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(c->cpus), &c->cpus),
+		    "sched_setaffinity: %s", strerror(errno));
+	WRITE_ONCE(c->tid, syscall(SYS_gettid));
+	while (!READ_ONCE(c->go))
+		usleep(POLL_US);
+
+	WRITE_ONCE(c->fd, __vcpu_fd_create(c->vm, c->id));
+	WRITE_ONCE(c->done, true);
+	return NULL;
+}
+
+static void start_creator(struct __test_metadata *_metadata, struct create_test *t,
+			  struct creator *c, u32 id)
+{
+	c->vm = t->vm;
+	c->id = id;
+	c->cpus = t->paused_cpus;
+	ASSERT_EQ(0, pthread_create(&c->thread, NULL, creator_thread, c));
+	while (!READ_ONCE(c->tid))
+		usleep(POLL_US);
+}
+
+struct pause_state {
+	int hits;
+	int inside;
+	int done;
+};
+
+static void get_pause(struct __test_metadata *_metadata, struct create_test *t,
+		      struct pause_state *p)
+{
+	char buf[128];
+	int n;
+
+	ASSERT_LT(0, kvm_lifecycle_read(t->pause, buf, sizeof(buf)));
+	n = sscanf(buf, "hits %d inside %d done %d", &p->hits, &p->inside, &p->done);
+	ASSERT_EQ(3, n);
+}
+
+static bool is_paused(struct __test_metadata *_metadata, struct create_test *t)
+{
+	struct pause_state p;
+
+	get_pause(_metadata, t, &p);
+	return p.inside;
+}
+
+/* Returns once the creator is held at the entry of @function. */
+static void pause_creator(struct __test_metadata *_metadata, struct create_test *t,
+			  struct creator *c, const char *function)
+{
+	struct timespec start;
+	struct pause_state p;
+	int r;
+
+	r = __kvm_lifecycle_write(t->pause, "%s %d %d 1", function, c->tid, PAUSE_US);
+	ASSERT_EQ(0, r)
+		TH_LOG("can't pause %s(): %s", function, strerror(-r));
+	WRITE_ONCE(c->go, true);
+
+	start = now();
+	do {
+		usleep(POLL_US);
+		get_pause(_metadata, t, &p);
+		ASSERT_FALSE(timed_out(start))
+			TH_LOG("%s() wasn't called in %d s", function, WAIT_S);
+	} while (!p.hits);
+}
+
+/* Let the creator go on, and return what KVM_CREATE_VCPU returned. */
+static int end_creator(struct __test_metadata *_metadata, struct create_test *t,
+		       struct creator *c)
+{
+	ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "release"));
+	pthread_join(c->thread, NULL);
+	return keep_vcpu(t, c->fd);
+}
+
+/* Uses a vCPU as soon as there is a file descriptor to use it by. */
+struct guesser {
+	pthread_t thread;
+	unsigned long ioctl;
+	int fd;
+	bool stop;
+	bool done;
+	int r;			/* 0 or -errno */
+};
+
+static void *guesser_thread(void *arg)
+{
+	struct kvm_mp_state mp_state;
+	struct guesser *g = arg;
+	int r;
+
+	do {
+		r = ioctl(g->fd, g->ioctl, g->ioctl == KVM_RUN ? NULL : &mp_state);
+		r = r < 0 ? -errno : 0;
+	} while (r == -EBADF && !READ_ONCE(g->stop));
+
+	WRITE_ONCE(g->r, r);
+	WRITE_ONCE(g->done, true);
+	return NULL;
+}
+
+/*
+ * Whatever kvm_arch_vcpu_postcreate() does is part of the creation, e.g. on x86
+ * the vCPU's TSC isn't in sync before, and on RISC-V the vCPU isn't powered
+ * off.  A vCPU ioctl() must be handled after it.
+ */
+TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
+{
+	struct guesser g = { .ioctl = KVM_GET_MP_STATE };
+	struct create_test *t = &self->t;
+	struct creator c = {};
+	bool used_early;
+
+	if (!kvm_check_cap(KVM_CAP_MP_STATE))
+		SKIP(return, "KVM doesn't support KVM_GET_MP_STATE");
+
+	ASSERT_EQ(0, create_vcpu(t, ID_FIRST));
+
+	start_creator(_metadata, t, &c, ID_PAUSED);
+	g.fd = guess_fd(t->vm);
+	ASSERT_EQ(0, pthread_create(&g.thread, NULL, guesser_thread, &g));
+
+	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_postcreate");
+	do {
+		usleep(POLL_US);
+		/* In this order, so that what is seen has come before the end. */
+		used_early = READ_ONCE(g.done);
+		used_early &= is_paused(_metadata, t);
+	} while (!used_early && is_paused(_metadata, t));
+
+	ASSERT_EQ(0, end_creator(_metadata, t, &c));
+	WRITE_ONCE(g.stop, true);
+	pthread_join(g.thread, NULL);
+
+	EXPECT_EQ(g.fd, c.fd);
+	EXPECT_EQ(0, g.r)
+		TH_LOG("KVM_GET_MP_STATE: %s", strerror(-g.r));
+	EXPECT_FALSE(used_early)
+		TH_LOG("wanted vCPU %u to be usable after kvm_arch_vcpu_postcreate(), was used before it",
+		       ID_PAUSED);
+}
+
+#ifdef __x86_64__
+static void kick(int sig)
+{
+}
+
+/*
+ * A vCPU other than vCPU0 waits for INIT and SIPI, i.e. sits in KVM_RUN until
+ * it gets a signal.  Its creation must not wait for that, as it would keep all
+ * others from using the VM for as long.
+ */
+TEST_F_TIMEOUT(create_once, run_before_postcreate, SUBTEST_TIMEOUT_S)
+{
+	struct sigaction sa = { .sa_handler = kick };
+	struct guesser g = { .ioctl = KVM_RUN };
+	struct creator c = {}, third = {};
+	struct create_test *t = &self->t;
+	struct timespec start;
+	bool in_time, own_in_time;
+
+	/* It's the in-kernel local APIC that makes the vCPU wait. */
+	free_vm(t);
+	t->vm = create_vm(true);
+
+	/* KVM_RUN is to return, without SA_RESTART. */
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+	ASSERT_EQ(0, create_vcpu(t, 0));
+
+	start_creator(_metadata, t, &c, ID_PAUSED);
+	start_creator(_metadata, t, &third, ID_OTHER);
+	ASSERT_EQ(0, pthread_setaffinity_np(third.thread, sizeof(cpu_set_t), &t->paused_cpus));
+	g.fd = guess_fd(t->vm);
+	ASSERT_EQ(0, pthread_create(&g.thread, NULL, guesser_thread, &g));
+
+	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_postcreate");
+	WRITE_ONCE(third.go, true);
+
+	start = now();
+	do {
+		usleep(POLL_US);
+		in_time = READ_ONCE(third.done);
+		own_in_time = READ_ONCE(c.done);
+	} while (!(in_time && own_in_time) && !timed_out(start));
+
+	EXPECT_TRUE(in_time)
+		TH_LOG("wanted KVM_CREATE_VCPU to return while another vCPU is in KVM_RUN, didn't in %d s",
+		       WAIT_S);
+	EXPECT_TRUE(own_in_time)
+		TH_LOG("wanted KVM_CREATE_VCPU to return while its vCPU is in KVM_RUN, didn't in %d s",
+		       WAIT_S);
+	EXPECT_FALSE(READ_ONCE(g.done))
+		TH_LOG("wanted KVM_RUN to wait for a signal, returned %s", strerror(-g.r));
+
+	WRITE_ONCE(g.stop, true);
+	while (!READ_ONCE(g.done)) {
+		pthread_kill(g.thread, SIGUSR1);
+		usleep(POLL_US);
+	}
+	pthread_join(g.thread, NULL);
+	EXPECT_EQ(-EINTR, g.r);
+
+	EXPECT_EQ(0, end_creator(_metadata, t, &c));
+	EXPECT_EQ(g.fd, c.fd);
+	pthread_join(third.thread, NULL);
+	EXPECT_EQ(0, keep_vcpu(t, third.fd));
+}
+#endif
+
+/* What somebody does while a vCPU is being built, and the result it must have. */
+struct meanwhile {
+	const char *what;
+	int (*fn)(struct create_test *t);
+	int want;
+	bool first;		/* not with the first vCPU, which takes more */
+};
+
+/*
+ * Do it while vCPU ID_PAUSED is being built.  The result has to be right each
+ * time; that nothing had to wait for the other vCPU has to be seen once.
+ */
+static void test_meanwhile(struct __test_metadata *_metadata, struct create_test *t,
+			   const struct meanwhile *m, bool irqchip)
+{
+	bool seen = false;
+	int i, r;
+
+	for (i = 0; i < NR_ATTEMPTS && !seen && !_metadata->exit_code; i++) {
+		struct creator c = {};
+
+		if (m->first)
+			ASSERT_EQ(0, create_vcpu(t, ID_FIRST));
+
+		start_creator(_metadata, t, &c, ID_PAUSED);
+		pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
+
+		r = m->fn(t);
+		seen = is_paused(_metadata, t);
+
+		EXPECT_EQ(m->want, r)
+			TH_LOG("%s: wanted %s, got %s", m->what, strerror(-m->want),
+			       strerror(-r));
+		r = end_creator(_metadata, t, &c);
+		EXPECT_EQ(0, r)
+			TH_LOG("the vCPU that was being built meanwhile: %s", strerror(-r));
+
+		/* Its ID is taken now. */
+		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_PAUSED));
+
+		free_vm(t);
+		t->vm = create_vm(irqchip);
+	}
+
+	EXPECT_TRUE(seen)
+		TH_LOG("%s: wanted it to be done while another vCPU is being built, had to wait %d times",
+		       m->what, i);
+}
+
+static int create_other(struct create_test *t)
+{
+	return create_vcpu(t, ID_OTHER);
+}
+
+TEST_F_TIMEOUT(create, other_id_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	static const struct meanwhile m = {
+		.what = "KVM_CREATE_VCPU of another ID",
+		.fn = create_other,
+		.want = 0,
+		.first = true,
+	};
+
+	test_meanwhile(_metadata, &self->t, &m, variant->irqchip);
+}
+
+static int create_same(struct create_test *t)
+{
+	return create_vcpu(t, ID_PAUSED);
+}
+
+TEST_F_TIMEOUT(create, same_id_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	static const struct meanwhile m = {
+		.what = "KVM_CREATE_VCPU of the same ID",
+		.fn = create_same,
+		.want = -EEXIST,
+		.first = true,
+	};
+
+	test_meanwhile(_metadata, &self->t, &m, variant->irqchip);
+}
+
+/* The ring's size can't be changed once a vCPU was created, or is about to be. */
+static int enable_dirty_ring(struct create_test *t)
+{
+	struct kvm_enable_cap cap = {
+		.cap = kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL) ?
+		       KVM_CAP_DIRTY_LOG_RING_ACQ_REL : KVM_CAP_DIRTY_LOG_RING,
+		.args = { 65536 },
+	};
+
+	return __vm_ioctl(t->vm, KVM_ENABLE_CAP, &cap) ? -errno : 0;
+}
+
+TEST_F_TIMEOUT(create, vm_used_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	static const struct meanwhile m = {
+		.what = "KVM_ENABLE_CAP",
+		.fn = enable_dirty_ring,
+		.want = -EINVAL,
+	};
+
+	if (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
+	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
+		SKIP(return, "KVM doesn't support dirty rings");
+
+	test_meanwhile(_metadata, &self->t, &m, variant->irqchip);
+}
+
+/*
+ * One creation fails at its last step, for want of a file descriptor, and while
+ * it is being undone, others are to succeed.  The ID that has failed stays taken
+ * until all is undone, and is free then.
+ */
+TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	struct create_test *t = &self->t;
+	struct rlimit old, limit;
+	bool seen = false;
+	int i, r;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+
+	for (i = 0; i < NR_ATTEMPTS && !seen && !_metadata->exit_code; i++) {
+		struct creator c = {};
+
+		ASSERT_EQ(0, create_vcpu(t, ID_FIRST));
+		start_creator(_metadata, t, &c, ID_PAUSED);
+
+		/* The lowest free descriptor is just beyond the limit. */
+		limit.rlim_cur = guess_fd(t->vm);
+		limit.rlim_max = old.rlim_max;
+		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+		pause_creator(_metadata, t, &c, "kvm_arch_vcpu_destroy");
+		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+
+		r = create_vcpu(t, ID_PAUSED);
+		if (is_paused(_metadata, t))
+			EXPECT_EQ(-EEXIST, r)
+				TH_LOG("the ID of a vCPU that is being undone: wanted EEXIST, got %s",
+				       strerror(-r));
+		r = create_vcpu(t, ID_OTHER);
+		EXPECT_EQ(0, r)
+			TH_LOG("another ID: %s", strerror(-r));
+		seen = is_paused(_metadata, t);
+
+		r = end_creator(_metadata, t, &c);
+		EXPECT_EQ(-EMFILE, r)
+			TH_LOG("wanted no file descriptor, got %s", strerror(-r));
+
+		/* What failed can be done now, what succeeded is there. */
+		r = create_vcpu(t, ID_PAUSED);
+		EXPECT_TRUE(!r || (!seen && r == -EEXIST))
+			TH_LOG("the ID whose creation had failed: %s", strerror(-r));
+		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_PAUSED));
+		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_OTHER));
+
+		free_vm(t);
+		t->vm = create_vm(variant->irqchip);
+	}
+
+	EXPECT_TRUE(seen)
+		TH_LOG("wanted vCPUs to be created while another one is being undone, had to wait %d times",
+		       i);
+}
+
+#ifdef __aarch64__
+/* Since 7.3 creations and who needs all vCPUs wait for each other. */
+static bool all_vcpu_users_wait(void)
+{
+	int major = 0, minor = 0;
+	struct utsname name;
+
+	uname(&name);
+	sscanf(name.release, "%d.%d", &major, &minor);
+	return major > 7 || (major == 7 && minor >= 3);
+}
+
+/*
+ * A vCPU must not miss what is done to all vCPUs of the VM, e.g. all of them
+ * have the in-kernel GIC or none has.  Before 7.3, this may be refused, but
+ * not be done, while a vCPU is being built.
+ */
+static void test_all_vcpus(struct __test_metadata *_metadata, struct create_test *t,
+			   const char *what, int (*fn)(struct create_test *t), bool never_early)
+{
+	struct creator c = {};
+	bool early;
+	int r;
+
+	ASSERT_EQ(0, create_vcpu(t, 0));
+
+	start_creator(_metadata, t, &c, 1);
+	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
+
+	r = fn(t);
+	early = is_paused(_metadata, t);
+
+	ASSERT_EQ(0, end_creator(_metadata, t, &c));
+
+	if (all_vcpu_users_wait()) {
+		EXPECT_EQ(0, r)
+			TH_LOG("%s while a vCPU is being built: %s", what, strerror(-r));
+	} else {
+		EXPECT_TRUE(!r || r == -EBUSY)
+			TH_LOG("%s while a vCPU is being built: %s", what, strerror(-r));
+	}
+	if (!r && never_early)
+		EXPECT_FALSE(early)
+			TH_LOG("%s: done while a vCPU was being built", what);
+}
+
+static int create_vgic(struct create_test *t)
+{
+	int fd = __kvm_create_device(t->vm, KVM_DEV_TYPE_ARM_VGIC_V3);
+
+	if (fd < 0)
+		return -errno;
+
+	kvm_close(fd);
+	return 0;
+}
+
+TEST_F_TIMEOUT(create_once, vgic_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	if (__kvm_test_create_device(self->t.vm, KVM_DEV_TYPE_ARM_VGIC_V3))
+		SKIP(return, "KVM doesn't emulate a GICv3");
+
+	test_all_vcpus(_metadata, &self->t, "KVM_CREATE_DEVICE of a GICv3", create_vgic, true);
+}
+
+static int set_counter_offset(struct create_test *t)
+{
+	struct kvm_arm_counter_offset offset = { .counter_offset = 4096 };
+
+	return __vm_ioctl(t->vm, KVM_ARM_SET_COUNTER_OFFSET, &offset) ? -errno : 0;
+}
+
+/* Before 7.3, this is done at any time, and a vCPU that is being built may undo it. */
+TEST_F_TIMEOUT(create_once, counter_offset_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	if (!kvm_has_cap(KVM_CAP_COUNTER_OFFSET))
+		SKIP(return, "KVM doesn't support KVM_ARM_SET_COUNTER_OFFSET");
+
+	test_all_vcpus(_metadata, &self->t, "KVM_ARM_SET_COUNTER_OFFSET",
+		       set_counter_offset, all_vcpu_users_wait());
+}
+#endif
+
+#ifndef __x86_64__
+/*
+ * No vCPU more than KVM supports, and those that are being built do count.  On
+ * x86, these are too many for an emulated host.
+ */
+TEST_F_TIMEOUT(create_once, max_vcpus, SUBTEST_TIMEOUT_S)
+{
+	int max = kvm_check_cap(KVM_CAP_MAX_VCPUS), i, r;
+	struct create_test *t = &self->t;
+	struct creator c = {};
+	int *fds;
+
+	kvm_set_files_rlimit(max);
+
+	fds = calloc(max, sizeof(*fds));
+	ASSERT_NE(NULL, fds);
+	for (i = 0; i < max - 1; i++) {
+		fds[i] = __vcpu_fd_create(t->vm, i);
+		ASSERT_LE(0, fds[i]);
+	}
+
+	start_creator(_metadata, t, &c, max - 1);
+	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
+	r = create_vcpu(t, max);
+	EXPECT_EQ(-EINVAL, r)
+		TH_LOG("vCPU %d of %d: wanted EINVAL, got %s", max + 1, max, strerror(-r));
+	EXPECT_EQ(0, end_creator(_metadata, t, &c));
+
+	while (i)
+		kvm_close(fds[--i]);
+	free(fds);
+}
+#endif
+
+struct bench {
+	pthread_t thread;
+	struct kvm_vm *vm;
+	int first;
+	int nr;
+	int *fds;
+};
+
+static bool bench_go;
+
+static void *bench_thread(void *arg)
+{
+	struct bench *b = arg;
+	int i;
+
+	while (!READ_ONCE(bench_go))
+		sched_yield();
+	for (i = b->first; i < b->first + b->nr; i++) {
+		b->fds[i] = __vcpu_fd_create(b->vm, i);
+		TEST_ASSERT(b->fds[i] >= 0, "vCPU %d: %s", i, strerror(-b->fds[i]));
+	}
+	return NULL;
+}
+
+/* Returns microseconds. */
+static u64 bench_once(int nr_vcpus, int nr_threads)
+{
+	struct bench *b = calloc(nr_threads, sizeof(*b));
+	int *fds = calloc(nr_vcpus, sizeof(*fds));
+	struct kvm_vm *vm = create_vm(true);
+	struct timespec start, elapsed;
+	int i, next = 0;
+
+	bench_go = false;
+	for (i = 0; i < nr_threads; i++) {
+		b[i].vm = vm;
+		b[i].fds = fds;
+		b[i].first = next;
+		b[i].nr = nr_vcpus / nr_threads + (i < nr_vcpus % nr_threads);
+		next += b[i].nr;
+		pthread_create(&b[i].thread, NULL, bench_thread, &b[i]);
+	}
+	usleep(10000);
+
+	start = now();
+	WRITE_ONCE(bench_go, true);
+	for (i = 0; i < nr_threads; i++)
+		pthread_join(b[i].thread, NULL);
+	elapsed = timespec_elapsed(start);
+
+	for (i = 0; i < nr_vcpus; i++)
+		kvm_close(fds[i]);
+	kvm_vm_free(vm);
+	free(fds);
+	free(b);
+	return elapsed.tv_sec * 1000000ull + elapsed.tv_nsec / 1000;
+}
+
+static int bench(int nr_vcpus)
+{
+	int nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	u64 t, best[2] = { ULLONG_MAX, ULLONG_MAX };
+	int i, j;
+
+	kvm_set_files_rlimit(nr_vcpus);
+
+	/* The best of several, alternating, and one to warm up. */
+	bench_once(nr_vcpus, 1);
+	for (i = 0; i < BENCH_ROUNDS; i++) {
+		for (j = 0; j < 2; j++) {
+			t = bench_once(nr_vcpus, j ? nr_cpus : 1);
+			best[j] = min(best[j], t);
+		}
+	}
+
+	printf("%d vCPUs: 1 thread %lu us, %d threads %lu us, ratio %lu.%02lu\n", nr_vcpus,
+	       best[0], nr_cpus, best[1], best[0] / best[1], best[0] * 100 / best[1] % 100);
+	return 0;
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+
+	if (argc > 1 && !strcmp(argv[1], "-b"))
+		return bench(argc > 2 ? atoi_positive("NR_VCPUS", argv[2]) : BENCH_VCPUS);
+
+	return test_harness_run(argc, argv);
+}

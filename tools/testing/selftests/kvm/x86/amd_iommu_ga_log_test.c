@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The AMD IOMMU's driver hands the entries of its GA Log to a notifier, which
+ * is in a module (kvm_amd).  The module may go away once it has unregistered
+ * its notifier, i.e. unregistering must not return while the notifier runs, and
+ * no call may come after it.  The driver calls the notifier in an interrupt
+ * thread, which may be preempted in the middle of a call.
+ *
+ * No IOMMU is needed: kvm_lifecycle gives the driver a log in memory to
+ * process, in a thread like that of the IOMMU, and has a notifier that takes
+ * its time.
+ */
+#include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "kvm_lifecycle.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	120
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			20
+#define POLL_US			1000
+
+/*
+ * The longest that a call of the notifier lasts, many RCU grace periods.  It
+ * ends earlier if unregistering has returned meanwhile.
+ */
+#define BUSY_US			2000000
+
+/*
+ * How often each race is run.  Once is enough to see the bug, the others are to
+ * see that once is.
+ */
+#define NR_RACES		3
+
+/* The notifier comes and goes for so long, with calls of so many us. */
+#define STORM_S			3
+#define STORM_MIN_ROUNDS	10
+#define STORM_BUSY_US		20
+#define MAX_COUNT		1000000
+
+/* After this time the thread has processed many more entries. */
+#define SETTLE_US		20000
+
+/* How often the thread may be preempted elsewhere than in KVM's notifier. */
+#define MAX_PREEMPTIONS		2000
+
+/*
+ * The longest that it is kept from going on, and for how long once unloading
+ * kvm_amd waits for RCU, not only to unregister the notifier: many grace
+ * periods, although RCU's own threads may have to share that CPU.
+ */
+#define PREEMPTED_S		80
+#define RCU_WAIT_S		25
+
+FIXTURE(ga_notifier) {
+	int iommu;
+	int kmsg;
+};
+
+struct iommu_state {
+	u32 sent;
+	u32 running;
+	u32 calls;
+	u32 inside;
+	u32 unregistered;
+	u32 overlapped;
+	u32 early;
+	u32 going;
+};
+
+static void get_state(struct __test_metadata *_metadata, int fd, struct iommu_state *s)
+{
+	char buf[256];
+	int n;
+
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	n = sscanf(buf, "tid %*d sent %u running %u calls %u inside %u "
+			"unregistered %u overlapped %u early %u going %u",
+		   &s->sent, &s->running, &s->calls, &s->inside,
+		   &s->unregistered, &s->overlapped, &s->early, &s->going);
+	ASSERT_EQ(8, n);
+}
+
+FIXTURE_SETUP(ga_notifier)
+{
+	const char *missing = kvm_lifecycle_missing("iommu");
+
+	self->iommu = -1;
+	self->kmsg = -1;
+
+	/* Whose notifier is to be put back in the end. */
+	if (!missing)
+		missing = kvm_lifecycle_missing("ga_log");
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	self->iommu = __kvm_lifecycle_open("iommu");
+	ASSERT_LE(0, self->iommu)
+		TH_LOG("open iommu: %s", strerror(-self->iommu));
+
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+}
+
+FIXTURE_TEARDOWN(ga_notifier)
+{
+	/* Puts KVM's notifier back. */
+	if (self->iommu >= 0)
+		close(self->iommu);
+	if (self->kmsg >= 0) {
+		EXPECT_NO_SPLAT(self->kmsg);
+		close(self->kmsg);
+	}
+}
+
+static bool timed_out(struct timespec start)
+{
+	return timespec_elapsed(start).tv_sec >= WAIT_S;
+}
+
+static struct timespec now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts;
+}
+
+/*
+ * Unregister the notifier while it is handling an entry: that must not return
+ * before the notifier has.
+ */
+TEST_F_TIMEOUT(ga_notifier, unregister_waits, SUBTEST_TIMEOUT_S)
+{
+	struct iommu_state before, after;
+	struct timespec start;
+	int i;
+
+	for (i = 0; i < NR_RACES; i++) {
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "register %d", BUSY_US));
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process 1"));
+
+		start = now();
+		do {
+			get_state(_metadata, self->iommu, &before);
+			ASSERT_FALSE(timed_out(start))
+				TH_LOG("the notifier wasn't called in %d s", WAIT_S);
+		} while (!before.inside);
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "unregister"));
+
+		get_state(_metadata, self->iommu, &after);
+		ASSERT_EQ(before.unregistered + 1, after.unregistered);
+		/* Else nothing was tested. */
+		ASSERT_EQ(before.overlapped + 1, after.overlapped)
+			TH_LOG("the notifier had returned before it was unregistered");
+		EXPECT_EQ(before.early, after.early)
+			TH_LOG("the notifier was unregistered while it was running");
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "stop"));
+	}
+}
+
+/*
+ * The notifier comes and goes while the log is processed all the time: each
+ * time it is called while it is registered, and never afterwards.
+ */
+TEST_F_TIMEOUT(ga_notifier, register_while_processing, SUBTEST_TIMEOUT_S)
+{
+	struct iommu_state before, after;
+	struct timespec start, wait;
+	int i;
+
+	start = now();
+	for (i = 0; timespec_elapsed(start).tv_sec < STORM_S || i < STORM_MIN_ROUNDS; i++) {
+		ASSERT_FALSE(timed_out(start))
+			TH_LOG("%d rounds in %d s", i, WAIT_S);
+
+		get_state(_metadata, self->iommu, &before);
+		if (!before.running)
+			ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process %d", MAX_COUNT));
+
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "register %d", STORM_BUSY_US));
+		wait = now();
+		do {
+			get_state(_metadata, self->iommu, &after);
+			ASSERT_FALSE(timed_out(wait))
+				TH_LOG("the notifier wasn't called in %d s", WAIT_S);
+		} while (after.calls == before.calls);
+		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "unregister"));
+
+		/* Entries are still processed, but not by the notifier. */
+		get_state(_metadata, self->iommu, &before);
+		usleep(SETTLE_US);
+		get_state(_metadata, self->iommu, &after);
+		EXPECT_EQ(before.calls, after.calls)
+			TH_LOG("round %d: the notifier was called after it was unregistered", i);
+		EXPECT_EQ(0, after.early)
+			TH_LOG("round %d: the notifier was unregistered while it was running", i);
+	}
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "stop"));
+}
+
+/* Keeps a CPU from threads of the class SCHED_IDLE, for a limited time. */
+struct spinner {
+	pthread_t thread;
+	cpu_set_t cpu;
+	bool runs;
+	bool stop;
+};
+
+static void *spin(void *arg)
+{
+	struct spinner *s = arg;
+	struct timespec start;
+
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(s->cpu), &s->cpu), "sched_setaffinity: %s",
+		    strerror(errno));
+	TEST_ASSERT(!setpriority(PRIO_PROCESS, syscall(SYS_gettid), -20), "setpriority: %s",
+		    strerror(errno));
+
+	start = now();
+	WRITE_ONCE(s->runs, true);
+	while (!READ_ONCE(s->stop) && timespec_elapsed(start).tv_sec < PREEMPTED_S)
+		;
+	WRITE_ONCE(s->runs, false);
+	return NULL;
+}
+
+/* The stack of a thread that runs can't be relied on. */
+static bool is_in(int tid, const char *function)
+{
+	char path[64], stack[4096];
+	ssize_t r;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return false;
+	r = read(fd, stack, sizeof(stack) - 1);
+	close(fd);
+	stack[max(r, (ssize_t)0)] = '\0';
+	return strstr(stack, function);
+}
+
+static const char *kvm_amd_not_reloadable(void)
+{
+	struct utsname name;
+	char path[128], line[1024];
+	const char *why = "kvm_amd isn't a module that modprobe finds";
+	FILE *f;
+
+	uname(&name);
+	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", name.release);
+	f = fopen(path, "r");
+	if (!f)
+		return why;
+	while (why && fgets(line, sizeof(line), f)) {
+		*strchrnul(line, ':') = '\0';
+		if (strstr(line, "kvm-amd.ko"))
+			why = NULL;
+	}
+	fclose(f);
+	return why;
+}
+
+/* The command that loads kvm_amd as it is loaded now. */
+static void get_load_command(char *cmd, size_t size)
+{
+	const char *dir = "/sys/module/kvm_amd/parameters";
+	char path[512], value[128];
+	struct dirent *e;
+	ssize_t r;
+	DIR *d;
+	int fd;
+
+	snprintf(cmd, size, "modprobe kvm_amd");
+	d = opendir(dir);
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		fd = open(path, O_RDONLY);
+		r = fd < 0 ? -1 : read(fd, value, sizeof(value) - 1);
+		if (fd >= 0)
+			close(fd);
+		if (r <= 0)
+			continue;
+		value[r] = '\0';
+		*strchrnul(value, '\n') = '\0';
+		snprintf(cmd + strlen(cmd), size - strlen(cmd), " %s=%s", e->d_name, value);
+	}
+	if (d)
+		closedir(d);
+}
+
+struct unloader {
+	int tid;
+	int err;
+	bool done;
+};
+
+static void *unload_kvm_amd(void *arg)
+{
+	struct unloader *u = arg;
+
+	WRITE_ONCE(u->tid, syscall(SYS_gettid));
+	u->err = syscall(SYS_delete_module, "kvm_amd", O_NONBLOCK) ? errno : 0;
+	WRITE_ONCE(u->done, true);
+	return NULL;
+}
+
+/*
+ * Unload kvm_amd while its notifier, in the middle of handling an entry, is
+ * preempted: the notifier must have returned before the module is freed.  If it
+ * hasn't, kvm_lifecycle waits for it, so as not to take the machine down.
+ */
+TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_amd_not_reloadable();
+	struct sched_param param = {};
+	struct iommu_state state;
+	cpu_set_t allowed, mine;
+	struct spinner spinner;
+	char buf[256], load[4096];
+	struct unloader unloader = {};
+	bool preempted = false, early = false, waits = false, expired = false;
+	struct timespec start;
+	pthread_t thread;
+	int i, n, tid, cpu;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(allowed), &allowed));
+	if (CPU_COUNT(&allowed) < 2)
+		SKIP(return, "two CPUs are needed");
+	if (access("/proc/self/stack", F_OK))
+		SKIP(return, "the kernel has no /proc/PID/stack");
+
+	for (cpu = 0; !CPU_ISSET(cpu, &allowed); cpu++)
+		;
+	CPU_ZERO(&mine);
+	CPU_SET(cpu, &mine);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
+	for (cpu++; !CPU_ISSET(cpu, &allowed); cpu++)
+		;
+	CPU_ZERO(&allowed);
+	CPU_SET(cpu, &allowed);
+
+	get_load_command(load, sizeof(load));
+
+	/* Any other thread on that CPU goes first. */
+	ASSERT_LT(0, kvm_lifecycle_read(self->iommu, buf, sizeof(buf)));
+	n = sscanf(buf, "tid %d ", &tid);
+	ASSERT_EQ(1, n);
+	ASSERT_EQ(0, sched_setaffinity(tid, sizeof(allowed), &allowed));
+	ASSERT_EQ(0, sched_setscheduler(tid, SCHED_IDLE, &param));
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process %d", MAX_COUNT));
+	for (i = 0; i < MAX_PREEMPTIONS && !preempted; i++) {
+		spinner = (struct spinner) { .cpu = allowed };
+		ASSERT_EQ(0, pthread_create(&spinner.thread, NULL, spin, &spinner));
+		while (!READ_ONCE(spinner.runs))
+			usleep(100);
+
+		preempted = is_in(tid, "avic_ga_log_notifier");
+		if (!preempted) {
+			WRITE_ONCE(spinner.stop, true);
+			pthread_join(spinner.thread, NULL);
+			get_state(_metadata, self->iommu, &state);
+			if (!state.running)
+				ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process %d",
+								   MAX_COUNT));
+		}
+	}
+	ASSERT_TRUE(preempted)
+		TH_LOG("preempted %d times, never in KVM's notifier", i);
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, unload_kvm_amd, &unloader));
+	do {
+		usleep(10 * POLL_US);
+		if (!READ_ONCE(spinner.runs) && !READ_ONCE(spinner.stop))
+			expired = true;
+		get_state(_metadata, self->iommu, &state);
+		if (state.going && !READ_ONCE(spinner.stop)) {
+			early = is_in(tid, "avic_ga_log_notifier") && READ_ONCE(spinner.runs);
+			WRITE_ONCE(spinner.stop, true);
+		}
+		if (!waits)
+			start = now();
+		waits = is_in(READ_ONCE(unloader.tid), "rcu");
+		if (waits && timespec_elapsed(start).tv_sec >= RCU_WAIT_S)
+			WRITE_ONCE(spinner.stop, true);
+	} while (!READ_ONCE(unloader.done));
+	WRITE_ONCE(spinner.stop, true);
+	pthread_join(spinner.thread, NULL);
+	pthread_join(thread, NULL);
+
+	EXPECT_EQ(0, unloader.err)
+		TH_LOG("unload kvm_amd: %s", strerror(unloader.err));
+	if (!unloader.err) {
+		/* Else nothing was tested. */
+		get_state(_metadata, self->iommu, &state);
+		EXPECT_EQ(1, state.going);
+		EXPECT_EQ(0, system(load));
+	}
+	EXPECT_FALSE(expired)
+		TH_LOG("kvm_amd was neither unloaded nor kept from it in %d s", PREEMPTED_S);
+	EXPECT_FALSE(early)
+		TH_LOG("kvm_amd was unloaded while its notifier was running");
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+
+	return test_harness_run(argc, argv);
+}
