@@ -6,22 +6,30 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# What the user may set.
-BASE ?= v7.2
+# What the user may set.  No BASE: default_base of tools/lib.sh, or all of them.
+BASE ?=
+BASES ?= $(BASE)
 ARCH ?= x86 arm64
 TEST ?=
 PATCHES ?=
 KERNEL ?=
 PATCH ?=
+TREE ?=
+EACH ?=
+CHECK_ARCH ?=
+ALL ?=
+RECORD ?=
 
-LAB := BASE='$(BASE)' ARCH='$(ARCH)' TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/lab.sh
+ALL_BASES := $(patsubst patches/%/base,%,$(wildcard patches/*/base))
+
+LAB := BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/lab.sh
 
 ##help:            this list
 .PHONY: help
 help:
 	@sed -n 's/^##//p' Makefile
 	@echo
-	@echo "BASE=$(BASE) ARCH='$(ARCH)' TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
+	@echo "BASES='$(ALL_BASES)' ARCH='$(ARCH)' TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
 
 ##lab:             build with and without the series, boot both, run the tests, print the table
 .PHONY: lab
@@ -33,20 +41,35 @@ lab:
 lab-shell:
 	@$(LAB) shell
 
+##lab-upstream:    the kernel tree's own KVM selftests give the same results with and without the series (ALL=1: the slow ones as well)
+.PHONY: lab-upstream
+lab-upstream:
+	@BASE='$(BASE)' ARCH='$(ARCH)' TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/upstream.sh
+
 ##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='5 12')
 .PHONY: lab-patches
 lab-patches:
 	@BASE='$(BASE)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
-##series-check:    the series applies, each patch builds alone and without a warning, checkpatch
+##am:              git am of the series that fits a kernel tree of yours (TREE=/path/to/linux)
+.PHONY: am
+am:
+	@BASE='$(BASE)' TREE='$(TREE)' tools/series/am.sh
+
+##series-diff:     git range-diff of the series (BASES='v7.2 v7.3')
+.PHONY: series-diff
+series-diff:
+	@BASES='$(BASES)' tools/series/diff.sh
+
+##series-check:    the series apply, each patch builds alone and without a warning, checkpatch
 .PHONY: series-check
 series-check:
-	@BASE='$(BASE)' KERNEL='$(KERNEL)' tools/series/check.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' tools/series/check.sh
 
 ##series-selftests: carry tools/testing into the series' selftest patches
 .PHONY: series-selftests
 series-selftests:
-	@tools/series/selftests.sh '$(BASE)' update
+	@for base in $(or $(BASES),$(ALL_BASES)); do tools/series/selftests.sh $$base update || exit; done
 
 ##check:           the project's own scripts: shellcheck, documentation, errors on bad input
 .PHONY: check
@@ -57,13 +80,15 @@ check:
 ##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab)
 .PHONY: check-hosts
 check-hosts:
-	@tools/testing/check.sh hosts
+	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
-##test:            check, series-check, lab and check-hosts
+##test:            check, series-check (the whole series, x86 and arm64), lab and check-hosts, for every base
 .PHONY: test
 test:
 	@for step in check series-check lab check-hosts; do \
-		echo "== make $$step"; $(MAKE) --no-print-directory $$step || exit; \
+		echo "== make $$step"; \
+		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(ALL_BASES))' \
+			EACH=no CHECK_ARCH='x86 arm64' || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)

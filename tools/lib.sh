@@ -10,6 +10,9 @@ set -eu
 unset MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEOVERRIDES
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
 
+# What tools say is read here, and what is sorted is compared.
+export LC_ALL=C.UTF-8
+
 TOP=${TOP:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
 CACHE=${KVM_LIFECYCLE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-lifecycle}
 JOBS=${JOBS:-$(($(nproc) + 1))}
@@ -97,10 +100,22 @@ one_run()
 	export LAB_LOCKED=1
 }
 
-# kernel_version TREE: what the top Makefile of a kernel says.
+# kernel_version TREE: what the top Makefile of a kernel says, e.g. 7.3.0-rc7.
 kernel_version()
 {
-	make -s -C "$1" ARCH=x86 kernelversion 2>/dev/null
+	awk '
+	/^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *=/ {
+		name = $1
+		sub(/=.*/, "", name)
+		text = $0
+		sub(/^[^=]*=[ \t]*/, "", text)
+		part[name] = text
+	}
+	END {
+		if (part["VERSION"] !~ /^[0-9]+$/ || part["PATCHLEVEL"] !~ /^[0-9]+$/)
+			exit 1
+		print part["VERSION"] "." part["PATCHLEVEL"] "." part["SUBLEVEL"] part["EXTRAVERSION"]
+	}' "$1/Makefile" 2>/dev/null
 }
 
 # base_get BASE KEY: the fields of a line of patches/BASE/base.
@@ -116,20 +131,58 @@ bases()
 	done
 }
 
+# base_for VERSION: the series that is made for such a kernel.
+base_for()
+{
+	for _base in $(bases); do
+		case $1 in
+		"$(base_get "$_base" series)".*) echo "$_base"; return ;;
+		esac
+	done
+	return 1
+}
+
+# default_base: what a user means who says no BASE, and perhaps KERNEL.
+default_base()
+{
+	base_for "$(kernel_version "${KERNEL:-/dev/null}")" || echo v7.3
+}
+
 check_base()
 {
 	[ -f "$TOP/patches/$1/base" ] ||
 		die "unknown BASE=$1: choose one of $(bases | paste -sd' ')"
 }
 
+# each_base BASE...: this script again for each of several
+# bases, all of them before the first that failed counts.  With one, go on.
+each_base()
+{
+	[ $# -gt 1 ] || return 0
+	_failed=
+	for _base; do
+		check_base "$_base"
+	done
+	for _base; do
+		echo "== $_base"
+		BASE=$_base "$0" || _failed="$_failed $_base"
+	done
+	[ -z "$_failed" ] || die "failed for:$_failed"
+	exit 0
+}
+
+# arches [host]: the architectures, or those that an emulated host exists for.
+arches()
+{
+	awk -v host="${1:-}" '!/^#/ && (host == "" || $4 != "-") { print $1 }' "$TOP/tools/lab/arches"
+}
+
 # check_hosts ARCH...: architectures that an emulated host exists for.
 check_hosts()
 {
 	for _arch; do
-		case $_arch in
-		x86|arm64) ;;
-		*) die "unknown ARCH=$_arch: choose x86, arm64 or both" ;;
-		esac
+		arches host | grep -qxF "$_arch" ||
+			die "unknown ARCH=$_arch: choose from $(arches host | paste -sd' ')"
 	done
 }
 
@@ -141,27 +194,46 @@ series_files()
 	done
 }
 
+# series_paths PATCH...: the files that patches change.
+series_paths()
+{
+	sed -n 's#^diff --git a/\(.*\) b/\(.*\)$#\1\n\2#p' "$@" | sort -u
+}
+
 # config_files BASE ARCH: the fragments that a kernel's configuration is made of.
 config_files()
 {
 	echo "$TOP/tools/lab/common.config" "$TOP/tools/lab/$2.config" "$TOP/patches/$1/config"
 }
 
-# arch_env ARCH: the kernel's names for an architecture of ours.
+# check_config: has the kernel in $OBJ taken each line of the fragments $CONFIG?
+# A host without the detector that somebody asked for would show a false green.
+check_config()
+{
+	awk '
+	!/^CONFIG_/		{ next }
+				{ name = $0; sub(/=.*/, "", name) }
+	FILENAME == ARGV[1]	{ have[name] = $0; next }
+				{ want[name] = $0 }
+	END {
+		for (name in want)
+			if (want[name] == name "=n" ? name in have : have[name] != want[name]) {
+				print "error: the kernel does not take " want[name]
+				failed = 1
+			}
+		exit failed
+	}' "$OBJ/.config" $CONFIG
+}
+
+# arch_env ARCH: what tools/lab/arches says of an architecture.
 arch_env()
 {
-	case $1 in
-	x86)
-		CROSS='' KARCH=x86 IMAGE=bzImage IMAGE_PATH=arch/x86/boot/bzImage DEB_ARCH=amd64 ;;
-	arm64)
-		CROSS=aarch64-linux-gnu- KARCH=arm64 IMAGE=Image IMAGE_PATH=arch/arm64/boot/Image DEB_ARCH=arm64 ;;
-	# Compiled, and not run: there is no host for it yet.
-	riscv)
-		CROSS=riscv64-linux-gnu- KARCH=riscv IMAGE=Image IMAGE_PATH=arch/riscv/boot/Image DEB_ARCH=riscv64 ;;
-	*)
-		die "unknown ARCH=$1: choose x86 or arm64" ;;
-	esac
-	export CROSS KARCH IMAGE IMAGE_PATH DEB_ARCH
+	set -- "$1" $(awk -v arch="$1" '!/^#/ && $1 == arch' "$TOP/tools/lab/arches")
+	[ $# -gt 1 ] || die "unknown ARCH=$1: choose from $(arches | paste -sd' ')"
+	KARCH=$1 CROSS=${3#-} DEB_ARCH=$4 IMAGE=$5 IMAGE_PATH=arch/$1/boot/$5
+	shift 5
+	FOLDERS=$*
+	export CROSS KARCH IMAGE IMAGE_PATH DEB_ARCH FOLDERS
 }
 
 # kmake ARCH SRC OBJ ARGS...: the kernel's make, reproducible and with ccache.
@@ -176,4 +248,49 @@ kmake()
 	KBUILD_BUILD_USER=kvm-lifecycle KBUILD_BUILD_HOST=lab KBUILD_BUILD_VERSION=1 \
 	make -C "$_src" O="$_obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
 		CC="ccache ${CROSS}gcc" HOSTCC="ccache gcc" -s -j"$JOBS" "$@"
+}
+
+# git_in TREE ARGS...: git in a repository of ours, whatever the user's settings.
+git_in()
+{
+	_git=$1
+	shift
+	git -C "$_git" -c user.name=kvm-lifecycle -c user.email=kvm-lifecycle@localhost.localdomain \
+	    -c core.compression=0 -c gc.auto=0 -c core.hooksPath=/dev/null \
+	    -c commit.gpgSign=false -c advice.detachedHead=false "$@"
+}
+
+# commit_base TREE: the files of a folder as a repository, with the tag "base".
+commit_base()
+{
+	git_in "$1" init -q -b main &&
+	git_in "$1" add -A -f . &&
+	GIT_AUTHOR_DATE='2000-01-01T00:00:00Z' GIT_COMMITTER_DATE='2000-01-01T00:00:00Z' \
+	git_in "$1" commit -q -m "linux $(kernel_version "$1")" &&
+	git_in "$1" tag base
+}
+
+# am_reason LOG: which files git could not change, and why.
+am_reason()
+{
+	sed -n -e 's/^error: patch failed: \(.*\):\([0-9]*\)$/\1 (line \2 is not as the patch expects)/p' \
+	       -e 's/^error: \(.*\): does not exist in index$/\1 (there is no such file)/p' \
+	       -e 's/^error: \(.*\): already exists in .*$/\1 (there is such a file already)/p' "$1" |
+	sort -u | paste -sd, | sed 's/,/, /g'
+}
+
+# git_am TREE LOG PATCH...: put the series on the tag "base", as anybody would.
+git_am()
+{
+	_tree=$1 _am_log=$2
+	shift 2
+	git_in "$_tree" am --abort >/dev/null 2>&1 || :
+	git_in "$_tree" checkout -q -f --detach refs/tags/base
+	for _patch; do
+		run_logged "$_am_log" git_in "$_tree" am -q --committer-date-is-author-date "$_patch" 2>/dev/null && continue
+		_why=$(am_reason "$_am_log")
+		git_in "$_tree" am --abort >/dev/null 2>&1 || :
+		git_in "$_tree" checkout -q -f --detach refs/tags/base
+		die "$(basename "$_patch") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
+	done
 }

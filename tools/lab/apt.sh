@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# An apt root of our own, for what is not in this machine's suite or not of
-# its architecture.  The machine's mirror and keys are used; its sources and
+# Files of Debian's archive, through an apt root of our own: for what is not in
+# this machine's suite or not of its architecture.  The machine's mirror and keys are used; its sources and
 # lists are not changed.
 
 APT_ROOT=$CACHE/apt
 APT_LOG=$CACHE/logs/apt.log
-SUITES='bookworm trixie trixie-backports sid experimental'
+# Suites, each with the architectures that it is asked for.  Debian 12 was not
+# made for riscv64, and one suite that was is enough.
+SUITES='bookworm:amd64,arm64 trixie:amd64,arm64,riscv64 trixie-backports:amd64,arm64
+	sid:amd64,arm64 experimental:amd64,arm64'
 
 apt_root()
 {
@@ -21,8 +24,8 @@ apt_root()
 	[ -n "$site" ] ||
 		die "no Debian mirror in this machine's apt configuration: run 'apt-get update' and the same command again"
 	for suite in $SUITES; do
-		echo "deb-src $site $suite main"
-		echo "deb [arch=amd64,arm64] $site $suite main"
+		echo "deb-src $site ${suite%:*} main"
+		echo "deb [arch=${suite#*:}] $site ${suite%:*} main"
 	done >"$APT_ROOT/sources.list.new"
 	if ! cmp -s "$APT_ROOT/sources.list.new" "$APT_ROOT/sources.list" ||
 	   [ -z "$(find "$APT_ROOT/updated" -mtime -1 2>/dev/null)" ]; then
@@ -40,6 +43,51 @@ in_apt_root()
 	shift
 	"$_tool" -o Dir::Etc::SourceList="$APT_ROOT/sources.list" -o Dir::Etc::SourceParts=- \
 		 -o Dir::State::Lists="$APT_ROOT/lists" -o Dir::Cache="$APT_ROOT/cache" \
-		 -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 \
+		 -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 -o APT::Architectures::=riscv64 \
 		 -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
+}
+
+# fetch upstream|package NAME VERSION SHA256: have this file in the cache; $file
+# is its path.  It fails when the archive does not have the file.
+fetch()
+{
+	file=$CACHE/download/$4
+	if [ ! -f "$file" ]; then
+		_tmp=$file.tmp
+		rm -rf "$_tmp"
+		mkdir -p "$_tmp"
+		step "fetching $2 $3 ($1)"
+		case $1 in
+		upstream)
+			_get="apt-get source --download-only --tar-only" ;;
+		package)
+			_get="apt-get download" ;;
+		esac
+		(cd "$_tmp" && run_logged "$APT_LOG" in_apt_root $_get "$2=$3" 2>/dev/null) || {
+			rm -rf "$_tmp"
+			return 1
+		}
+		mv "$_tmp"/* "$file.new"
+		rm -rf "$_tmp"
+		mv "$file.new" "$file"
+	fi
+	if [ "$(sha256sum "$file" | cut -d' ' -f1)" != "$4" ]; then
+		mv "$file" "$file.bad"
+		die "the SHA-256 of $2 $3 is not the one that patches/$BASE/base pins: the file was kept as $file.bad; compare it with the archive's signed list, then run the same command again"
+	fi
+}
+
+# unpack upstream|package DIRECTORY [TAR-OPTION...]: the kernel that is in $file.
+unpack()
+{
+	_kind=$1 _into=$2
+	shift 2
+	case $_kind in
+	upstream)
+		tar -xf "$file" -C "$_into" --strip-components=1 "$@" ;;
+	package)
+		dpkg-deb --fsys-tarfile "$file" |
+		tar -xOf - --wildcards './usr/src/linux-source-*.tar.xz' |
+		tar -xJf - -C "$_into" --strip-components=1 "$@" ;;
+	esac
 }

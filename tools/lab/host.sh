@@ -8,6 +8,8 @@
 #
 # host.sh BASE ARCH PATCHES shell: a shell in it.
 #
+# With SUITE=upstream the tests are those that tests.sh builds under that name.
+#
 # The machine is data: the table below.
 
 . "$(dirname "$0")/../lib.sh"
@@ -16,10 +18,10 @@ BASE=$1 ARCH=$2 PATCHES=$3 RESULTS=$4
 shift 4
 arch_env "$ARCH"
 OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
-TESTS=$CACHE/tests/$BASE-$ARCH
+TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
 MODULE=$CACHE/module/${OUT##*/}
 TEST_TIMEOUT=${TEST_TIMEOUT:-150}
-BOOT_TIMEOUT=60
+BOOT_TIMEOUT=${BOOT_TIMEOUT:-60}
 
 case $ARCH in
 # No AVIC in this CPU: kvm_amd is forced to set it up all the same.
@@ -30,6 +32,10 @@ x86)
 arm64)
 	MACHINE='qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu max,pauth=off -smp 4 -m 2G'
 	CONSOLE=ttyAMA0 ;;
+# Hypervisor extension and AIA.
+riscv)
+	MACHINE='qemu-system-riscv64 -machine virt,aia=aplic-imsic -cpu rv64,h=true -smp 2 -m 2G'
+	CONSOLE=hvc0 ;;
 esac
 
 # The modules in the order of their dependence, with their parameters.
@@ -55,16 +61,32 @@ make_initrd()
 	cp "$OUT"/modules/*.ko "$root/modules/" 2>/dev/null || :
 	cp "$MODULE/kvm_lifecycle.ko" "$root/modules/"
 	cp "$TESTS"/* "$root/tests/"
-	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1) >"$RESULTS/initrd"
+	archive "$root" >"$RESULTS/initrd.host"
 	rm -rf "$root"
 }
 
-# boot SECONDS COMMAND-LINE
+# Not compressed: an emulated CPU takes longer to expand it than to copy it.
+archive()
+{
+	(cd "$1" && find . | cpio -o -H newc --quiet -R 0:0)
+}
+
+# initrd_with TEST...: the list goes into a file, a command line has too little
+# room for it.  A second archive that follows the first one adds to it.
+initrd_with()
+{
+	mkdir "$RESULTS/root"
+	[ $# -eq 0 ] || printf '%s\n' "$@" >"$RESULTS/root/lab.tests"
+	archive "$RESULTS/root" | cat "$RESULTS/initrd.host" - >"$RESULTS/initrd"
+	rm -rf "$RESULTS/root"
+}
+
+# boot SECONDS COMMAND-LINE: the last thing that a shell does.
 boot()
 {
 	seconds=$1
 	shift
-	timeout --foreground -k 5 "$seconds" $MACHINE -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
+	exec timeout --foreground -k 5 "$seconds" $MACHINE -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
 		-serial mon:stdio -kernel "$OUT/image" -initrd "$RESULTS/initrd" \
 		-append "console=$CONSOLE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
@@ -103,6 +125,25 @@ split_console()
 	}'
 }
 
+# end_when_silent PID: wait for a host.  One that says nothing for longer than
+# any test may take is hung, and is ended.
+end_when_silent()
+{
+	hung=
+	trap 'kill "$1" 2>/dev/null || :; exit 130' INT TERM
+	while kill -0 "$1" 2>/dev/null; do
+		sleep 1
+		last=$(stat -c %Y "$RESULTS/console.boot")
+		if [ $(($(date +%s) - last)) -gt $((BOOT_TIMEOUT + TEST_TIMEOUT)) ]; then
+			hung=124
+			kill "$1" 2>/dev/null || :
+		fi
+	done
+	trap - INT TERM
+	wait "$1" || return "${hung:-$?}"
+	return "${hung:-0}"
+}
+
 run_tests()
 {
 	mkdir -p "$RESULTS"
@@ -110,10 +151,11 @@ run_tests()
 	make_initrd
 	# A host that a test took down is booted again for those after it.
 	while [ $# -gt 0 ]; do
-		list=$(echo "$*" | tr ' ' ',')
+		initrd_with "$@"
 		limit=$((BOOT_TIMEOUT + $# * (TEST_TIMEOUT + 10)))
 		timed_out=
-		boot "$limit" "lab.tests=$list lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null || timed_out=$?
+		boot "$limit" "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
+		end_when_silent $! || timed_out=$?
 		split_console "$RESULTS/console.boot"
 		cat "$RESULTS/console.boot" >>"$RESULTS/console"
 		rm "$RESULTS/console.boot"
@@ -131,7 +173,7 @@ run_tests()
 	for test; do
 		echo "died: the host did not come as far as this test, see $RESULTS/console" >"$RESULTS/$test.status"
 	done
-	rm -f "$RESULTS/initrd"
+	rm -f "$RESULTS/initrd" "$RESULTS/initrd.host"
 }
 
 case $RESULTS in
@@ -139,7 +181,8 @@ shell)
 	RESULTS=$(mktemp -d)
 	trap 'rm -rf "$RESULTS"' EXIT
 	make_initrd
-	boot 86400 lab.shell ;;
+	initrd_with
+	(boot 86400 lab.shell) ;;
 *)
 	run_tests "$@" ;;
 esac

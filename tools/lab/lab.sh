@@ -5,8 +5,8 @@
 # with the series, boot both as emulated hosts, run the selftests there, and
 # print what was red without the series and green with it.
 #
-#   BASE=v7.2           which series
-#   ARCH='x86 arm64'    which hosts
+#   BASE='v7.3 v7.2'    which series, one after the other
+#   ARCH='x86 arm64'    which hosts (riscv is the third)
 #   TEST='a b'          which tests; all when it is empty
 #   PATCHES='none all'  how many patches each host has (numbers work as well)
 #   KERNEL=path         a tree of your own instead of Debian's
@@ -17,13 +17,14 @@
 
 export START KERNEL="${KERNEL:-}"
 LAB=$TOP/tools/lab
-BASE=${BASE:-v7.2}
+BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 TEST=${TEST:-}
 PATCHES=${PATCHES:-none all}
-RESULTS=${RESULTS:-$TOP/results/$BASE}
 
+[ "${1:-run}" = shell ] || each_base $BASE
 check_base "$BASE"
+RESULTS=${RESULTS:-$TOP/results/$BASE}
 check_hosts $ARCH
 
 count=$(series_files "$BASE" | wc -l)
@@ -108,6 +109,6 @@ done | xargs -P 2 -L 1 "$LAB/host.sh" ||
 	die "a host could not be started: see above, and the logs in $RESULTS"
 step "the hosts are down"
 
-awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" "$TABLE" ||
+awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" "$TABLE" ||
 	die "not every cell is as it must be: see above, and the logs in $RESULTS"
 step "every cell is as it must be"

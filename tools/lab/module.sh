@@ -11,12 +11,12 @@ arch_env "$ARCH"
 KERNEL_OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 OUT=$CACHE/module/${KERNEL_OUT##*/}
 LOG=$CACHE/logs/module-$BASE-$ARCH-$PATCHES.log
-KEY=$(cd "$TOP" && hash_files Kbuild $(find virt arch -name '*.[ch]' -o -name Kbuild | sort))
+KEY=$(cd "$TOP" && hash_files Kbuild $(find virt arch drivers -name '*.[ch]' -o -name Kbuild | sort))
 
 build_module()
 {
 	mkdir -p "$OUT.tmp"
-	(cd "$TOP" && cp -r --parents Kbuild virt arch "$OUT.tmp") &&
+	(cd "$TOP" && cp -r --parents Kbuild virt arch drivers "$OUT.tmp") &&
 	kmake "$ARCH" "$KERNEL_OUT/build" "$KERNEL_OUT/build" M="$OUT.tmp" W=1 modules
 }
 

@@ -12,7 +12,7 @@
 
 export START KERNEL="${KERNEL:-}"
 LAB=$TOP/tools/lab
-BASE=${BASE:-v7.2}
+BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 PATCH=${PATCH:-}
 check_base "$BASE"
@@ -58,7 +58,7 @@ for arch in $ARCH; do
 		done | xargs -P 2 -L 1 "$LAB/host.sh" ||
 			die "a host could not be started: see above, and the logs in $RESULTS"
 		step "$arch: patch $patch, tests: $tests"
-		awk -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
+		awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
 			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$patch"
 	done
 done

@@ -26,12 +26,6 @@ BEGIN {
 	nonly = split(only, only_list, " ")
 	for (i = 1; i <= nonly; i++)
 		wanted[only_list[i]] = 1
-	# Reports of the kernel.  What the lab itself says begins with "lab: ".
-	splat = "BUG: |WARNING: |KASAN|kernel BUG at|Oops|general protection fault|refcount_t: |INFO: task |INFO: rcu|trying to register non-static key|" \
-		"stalls on CPUs|soft lockup|suspicious RCU|UBSAN:|list_(add|del) corruption|" \
-		"possible (circular|recursive) locking|new suspected memory leaks|Kernel panic|" \
-			"BUG [^ ]+ \\(|Internal error: |Unable to handle|unchecked MSR access|printk messages dropped|" \
-			"Kernel memory leak detector disabled|DEBUG_LOCKS_WARN_ON|lockdep is turned off|nobody cared"
 }
 
 /^#/ || NF < 5 { next }
@@ -200,7 +194,7 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 
 function title(arch, variant)
 {
-	return (arch == "x86" ? "AMD" : "ARM") " " (variant == "none" ? "without" : variant == "all" ? "with" : variant)
+	return host(arch) " " (variant == "none" ? "without" : variant == "all" ? "with" : variant)
 }
 
 END {
@@ -211,7 +205,7 @@ END {
 	printf "\n%-26s", "test"
 	for (v = 1; v <= nvariant; v++)
 		for (a = 1; a <= narch; a++)
-			printf "  %-13s", title(arch_list[a], variant_list[v])
+			printf "  %-14s", title(arch_list[a], variant_list[v])
 	printf "\n"
 	for (t = 1; t <= ntest; t++) {
 		printf "%-26s", tests[t]
@@ -225,7 +219,7 @@ END {
 					else
 						failed++
 				}
-				printf "  %-13s", cell
+				printf "  %-14s", cell
 			}
 		printf "\n"
 	}
@@ -265,7 +259,7 @@ END {
 		n = split(row_arch[r], list, ",")
 		for (i = 1; i <= n; i++)
 			if ((list[i], without, row_test[r], row_subtest[r]) in shown)
-				printf "  %-5s %-5s %s.%s: %s\n", row_patch[r], (list[i] == "x86" ? "AMD" : "ARM"), row_test[r], row_subtest[r], \
+				printf "  %-5s %-6s %s.%s: %s\n", row_patch[r], host(list[i]), row_test[r], row_subtest[r], \
 					shown[list[i], without, row_test[r], row_subtest[r]]
 	}
 

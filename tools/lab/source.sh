@@ -13,49 +13,6 @@
 BASE=$1
 check_base "$BASE"
 KERNEL=${KERNEL:-}
-# fetch KIND: the file of one line of the base, checked, in the cache folder.
-fetch()
-{
-	set -- "$1" $(base_get "$BASE" "$1")
-	kind=$1 name=$2 version=$3 sha=$4
-	file=$CACHE/download/$sha
-	if [ ! -f "$file" ]; then
-		tmp=$CACHE/download/$sha.tmp
-		rm -rf "$tmp"
-		mkdir -p "$tmp"
-		step "fetching $name $version ($kind)"
-		case $kind in
-		upstream)
-			set -- apt-get source --download-only --tar-only "$name=$version" ;;
-		package)
-			set -- apt-get download "$name=$version" ;;
-		esac
-		(cd "$tmp" && run_logged "$APT_LOG" in_apt_root "$@" 2>/dev/null) || {
-			rm -rf "$tmp"
-			return 1
-		}
-		mv "$tmp"/* "$file.new"
-		rm -rf "$tmp"
-		mv "$file.new" "$file"
-	fi
-	if [ "$(sha256sum "$file" | cut -d' ' -f1)" != "$sha" ]; then
-		mv "$file" "$file.bad"
-		die "the SHA-256 of $name $version is not the one that patches/$BASE/base pins: the file was kept as $file.bad; compare it with the archive's signed list, then run the same command again"
-	fi
-}
-
-# unpack KIND DIRECTORY
-unpack()
-{
-	case $1 in
-	upstream)
-		tar -xf "$file" -C "$2" --strip-components=1 ;;
-	package)
-		dpkg-deb --fsys-tarfile "$file" |
-		tar -xOf - --wildcards './usr/src/linux-source-*.tar.xz' |
-		tar -xJf - -C "$2" --strip-components=1 ;;
-	esac
-}
 
 gone()
 {
@@ -73,13 +30,6 @@ gone()
 	die "Debian's archive has neither linux $pinned nor another $series: give your own tree with KERNEL=path"
 }
 
-git_kernel()
-{
-	git -C "$TREE" -c user.name=kvm-lifecycle -c user.email=kvm-lifecycle@localhost.localdomain \
-	    -c core.compression=0 -c gc.auto=0 -c core.hooksPath=/dev/null \
-	    -c commit.gpgSign=false -c advice.detachedHead=false "$@"
-}
-
 # A repository is built under another name, and is there when it is complete.
 make_repository()
 {
@@ -93,28 +43,16 @@ make_repository()
 	kernel_version "$TREE.tmp" >"$TREE.version" ||
 		die "cannot read the version of the kernel in $TREE.tmp: remove this folder and run the same command again"
 	step "making a git repository of it ($TREE)"
-	final=$TREE
-	TREE=$final.tmp
-	run_logged "$CACHE/logs/source-$BASE.log" commit_all ||
-		die "cannot make a git repository in $TREE (log: $CACHE/logs/source-$BASE.log)"
-	TREE=$final
+	run_logged "$CACHE/logs/source-$BASE.log" commit_base "$TREE.tmp" ||
+		die "cannot make a git repository in $TREE.tmp (log: $CACHE/logs/source-$BASE.log)"
 	mv "$TREE.tmp" "$TREE"
-}
-
-commit_all()
-{
-	git_kernel init -q -b main &&
-	git_kernel add -A -f . &&
-	GIT_AUTHOR_DATE='2000-01-01T00:00:00Z' GIT_COMMITTER_DATE='2000-01-01T00:00:00Z' \
-	git_kernel commit -q -m "linux $(base_get "$BASE" version)" &&
-	git_kernel tag base
 }
 
 unpack_any()
 {
 	for kind in upstream package; do
-		if [ -n "$(base_get "$BASE" "$kind")" ] && fetch "$kind"; then
-			step "unpacking linux $version ($kind)"
+		if [ -n "$(base_get "$BASE" "$kind")" ] && fetch "$kind" $(base_get "$BASE" "$kind"); then
+			step "unpacking linux $(base_get "$BASE" version) ($kind)"
 			unpack "$kind" "$1"
 			return
 		fi
@@ -144,8 +82,11 @@ tree_state()
 copy_tree()
 {
 	list_tree | rsync -a --from0 --files-from=- --ignore-missing-args "$KERNEL/" "$1/" || return
-	for karch in x86 arm64 riscv; do
-		[ ! -d "$1/arch/$karch" ] || make -s -C "$1" ARCH="$karch" mrproper || return
+	# As the kernel's make asks for it, where somebody has built in the tree.
+	for karch in $(arches); do
+		for built in .config include/config "arch/$karch/include/generated"; do
+			[ ! -e "$1/$built" ] || make -s -C "$1" ARCH="$karch" mrproper || return
+		done
 	done
 }
 
@@ -156,12 +97,8 @@ user_tree()
 	grep -q '^VERSION = ' "$KERNEL/Makefile" 2>/dev/null ||
 		die "KERNEL=$KERNEL is not a Linux kernel tree: give the folder with the kernel's top Makefile"
 	have=$(kernel_version "$KERNEL") || have=unknown
-	case $have in
-	"$(base_get "$BASE" series)"|"$(base_get "$BASE" series)".*)
-		;;
-	*)
-		die "KERNEL=$KERNEL is $have and patches/$BASE is for $(base_get "$BASE" series): choose another BASE ($(bases | paste -sd' '))" ;;
-	esac
+	[ "$(base_for "$have")" = "$BASE" ] ||
+		die "KERNEL=$KERNEL is $have and patches/$BASE is for $(base_get "$BASE" series): choose another BASE ($(bases | paste -sd' '))"
 
 	# What the tree holds decides, so a changed tree is another tree.
 	key=$(tree_state | hash_of)
@@ -181,23 +118,13 @@ apply_series()
 	set -- $(series_files "$BASE")
 	[ $# -gt 0 ] || return 0
 	key=$(hash_files "$@")
-	[ "$(git_kernel rev-parse -q --verify "refs/tags/series-$key" || :)" = \
-	  "$(git_kernel rev-parse -q --verify refs/tags/series || echo none)" ] && return 0
+	[ "$(git_in "$TREE" rev-parse -q --verify "refs/tags/series-$key" || :)" = \
+	  "$(git_in "$TREE" rev-parse -q --verify refs/tags/series || echo none)" ] && return 0
 
-	log=$CACHE/logs/am-$BASE.log
-	git_kernel am --abort >/dev/null 2>&1 || :
-	git_kernel checkout -q -f --detach refs/tags/base
-	git_kernel clean -q -d -f -x
-	for patch; do
-		run_logged "$log" git_kernel am -q --committer-date-is-author-date "$patch" 2>/dev/null || {
-			file=$(sed -n 's/^error: patch failed: \(.*\):[0-9]*$/\1/p; s/^error: \(.*\): does not exist.*/\1/p' "$log" | sort -u | paste -sd' ')
-			git_kernel am --abort >/dev/null 2>&1 || :
-			git_kernel checkout -q -f --detach refs/tags/base
-			die "$(basename "$patch") does not apply to linux $(kernel_version "$TREE"): ${file:-see the log}; rebase the patch (log: $log)"
-		}
-	done
-	git_kernel tag -f series >/dev/null
-	git_kernel tag -f "series-$key" >/dev/null
+	git_in "$TREE" clean -q -d -f -x
+	git_am "$TREE" "$CACHE/logs/am-$BASE.log" "$@"
+	git_in "$TREE" tag -f series >/dev/null
+	git_in "$TREE" tag -f "series-$key" >/dev/null
 	step "git am patches/$BASE: $# patches"
 }
 

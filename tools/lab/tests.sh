@@ -5,42 +5,52 @@
 # $CACHE/tests/BASE-ARCH.  They are built by the kernel's own selftest
 # makefiles, inside the tree with the whole series; the files come from
 # tools/testing/selftests/kvm here.
+#
+# tests.sh BASE ARCH upstream: the KVM selftests of the pristine tree, all that
+# its makefile builds, in $CACHE/tests/upstream-BASE-ARCH.
 
 . "$(dirname "$0")/../lib.sh"
 
-BASE=$1 ARCH=$2
+BASE=$1 ARCH=$2 SUITE=${3:-}
 arch_env "$ARCH"
 TREE=$(cat "$CACHE/src/$BASE.path")
-LOG=$CACHE/logs/tests-$BASE-$ARCH.log
+NAME=${SUITE:+$SUITE-}$BASE-$ARCH
+LOG=$CACHE/logs/tests-$NAME.log
 SELFTESTS=$TOP/tools/testing/selftests/kvm
-COMMIT=$(git -C "$TREE" rev-parse -q --verify refs/tags/series || echo refs/tags/base)
+COMMIT=refs/tags/base
+[ -n "$SUITE" ] || COMMIT=$(git -C "$TREE" rev-parse -q --verify refs/tags/series || echo refs/tags/base)
 NAMES=$(cd "$SELFTESTS" && ls ./*.c "$ARCH"/*.c 2>/dev/null | sed 's#^\./##; s#\.c$##' | paste -sd' ')
 
 KEY=$( {
 	git -C "$TREE" ls-tree "$COMMIT" tools/testing/selftests/ tools/ include/uapi "arch/$KARCH/include/uapi" |
 	grep -v -E '	tools/testing$'
-	hash_files $(find "$SELFTESTS" -type f | sort)
+	[ -n "$SUITE" ] || hash_files $(find "$SELFTESTS" -type f | sort)
 	"${CROSS}gcc" --version | head -n 1
 	sed -n '/^build_tests/,/^}/p' "$0"
 } | hash_of)
-OUT=$CACHE/tests/$ARCH-$KEY
+OUT=$CACHE/tests/${SUITE:+$SUITE-}$ARCH-$KEY
 
 build_tests()
 {
 	src=$OUT.tmp/src obj=$OUT.tmp/obj
 	mkdir -p "$src" "$obj" "$OUT.tmp/tests" || return
+	# Some selftests have links to headers of the kernel.
 	git -C "$TREE" archive "$COMMIT" tools/arch tools/build tools/include tools/scripts \
-		tools/lib tools/testing/selftests scripts "arch/$KARCH/tools" | tar -xf - -C "$src" || return
-	cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/" || return
+		tools/lib tools/testing/selftests scripts "arch/$KARCH/tools" \
+		include/linux 'drivers/dma/*.h' 'drivers/net/ethernet/intel/*.h' | tar -xf - -C "$src" || return
+	[ -n "$SUITE" ] || cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/" || return
 	kmake "$ARCH" "$TREE" "$OUT.tmp/headers" INSTALL_HDR_PATH="$OUT.tmp/usr" headers_install || return
-	set -- $(printf "$obj/%s " $NAMES)
+	if [ -n "$SUITE" ]; then
+		set -- all
+	else
+		set -- TEST_GEN_PROGS_COMMON= TEST_GEN_PROGS_EXTENDED= TEST_GEN_PROGS_"$KARCH"="$NAMES" \
+			$(printf "$obj/%s " $NAMES)
+	fi
 	CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$OUT.tmp \
 	make -s -C "$src/tools/testing/selftests/kvm" -j"$JOBS" OUTPUT="$obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
-		CC="ccache ${CROSS}gcc" KHDR_INCLUDES="-isystem $OUT.tmp/usr/include" LDFLAGS=-static \
-		TEST_GEN_PROGS_COMMON= TEST_GEN_PROGS_EXTENDED= \
-		TEST_GEN_PROGS_"$KARCH"="$NAMES" "$@" || return
-	for name in $NAMES; do
-		cp "$obj/$name" "$OUT.tmp/tests/$(basename "$name")" || return
+		CC="ccache ${CROSS}gcc" KHDR_INCLUDES="-isystem $OUT.tmp/usr/include" LDFLAGS=-static "$@" || return
+	find "$obj" -type f -perm -100 | while read -r file; do
+		"${CROSS}strip" -o "$OUT.tmp/tests/${file##*/}" "$file" || exit
 	done
 }
 
@@ -50,17 +60,17 @@ main()
 		need_space "$CACHE" 3
 		git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach "$COMMIT"
 		rm -rf "$OUT.tmp"
-		step "building the selftests for $ARCH (log: $LOG)"
+		step "building the ${SUITE:+$SUITE }selftests for $ARCH (log: $LOG)"
 		run_logged "$LOG" build_tests || {
 			rm -rf "$OUT.tmp"
 			die "the build of the selftests for $ARCH failed: see $LOG"
 		}
-		! grep -q 'warning:' "$LOG" || die "the selftests build with warnings: see $LOG"
+		[ -n "$SUITE" ] || ! grep -q 'warning:' "$LOG" || die "the selftests build with warnings: see $LOG"
 		mv "$OUT.tmp/tests" "$OUT"
 		rm -rf "$OUT.tmp"
 	fi
 	touch "$OUT"
-	ln -sfn "$OUT" "$CACHE/tests/$BASE-$ARCH"
+	ln -sfn "$OUT" "$CACHE/tests/$NAME"
 }
 
 mkdir -p "$CACHE/tests" "$CACHE/logs"

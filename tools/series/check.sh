@@ -1,18 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check.sh: is the series of BASE fit to be sent?  It applies with git am; each
-# patch is clean for checkpatch --strict, and compiles on top of those before
-# it, for every architecture that it touches, without a warning of W=1 and
-# sparse that was not there before; its selftests are those of tools/testing;
-# and each patch has a test that is declared red without it.
+# check.sh: is the series of BASE fit to be sent?  It applies with git am, to
+# the pinned tree and to those that patches/BASE/base also names; each patch is
+# clean for checkpatch --strict, and compiles on top of those before it, for
+# every architecture that it touches, without a warning of W=1 and sparse that
+# was not there before; its selftests are those of tools/testing; and each patch
+# has a test that is declared red without it.
+#
+#   BASE='v7.2 v7.3'   which series; all when it is empty
+#   ARCH='x86 arm64'   which architectures; all when it is empty
+#   EACH=no            compile the tree without and with the whole series alone
 #
 # A step that was checked before is not checked again: the key is its content.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/lab/apt.sh"
 
 export START KERNEL="${KERNEL:-}"
-BASE=${BASE:-v7.2}
+EACH=${EACH:-yes}
+ARCH=${ARCH:-}
+[ -z "$KERNEL" ] || BASE=${BASE:-$(default_base)}
+BASE=${BASE:-$(bases | paste -sd' ')}
+each_base $BASE
 check_base "$BASE"
 
 # FILE_PATH_CHANGES asks for MAINTAINERS: KVM's entries cover these folders.
@@ -60,13 +70,47 @@ check_format()
 	step "checkpatch --strict: clean"
 }
 
-# The folders of KVM that patch $1 changes something for, on ARCH $2.
+# The folders of $arch that are compiled after commit $1: those that it changes
+# something in, or all, when it changes what they share.
 folders()
 {
-	git -C "$TREE" diff --name-only "$1^" "$1" | awk -v arch="$2" '
-		/^(virt\/kvm|include)\//		{ all = 1 }
-		$0 ~ "^arch/" arch "/"			{ all = 1 }
-		END { if (all) print "arch/" arch "/kvm/" }'
+	git -C "$TREE" diff --name-only "$1^" "$1" | awk -v arch="$KARCH" -v folders="$FOLDERS" '
+	BEGIN	{ n = split(folders, folder, " ") }
+	{
+		own = 0
+		for (i = 1; i <= n; i++)
+			if (index($0, folder[i]) == 1)
+				own = changed[i] = 1
+		if (!own && (/^(virt|include)\// || index($0, "arch/" arch "/") == 1))
+			all = 1
+	}
+	END {
+		for (i = 1; i <= n; i++)
+			if (all || i in changed)
+				print folder[i]
+	}'
+}
+
+# Each file that a patch changes is compiled, or has a reason why it is not.
+check_covered()
+{
+	folders=$(for one in $(arches); do
+		arch_env "$one"
+		echo "arch/$one/" $FOLDERS
+	done | paste -sd' ')
+	for patch in $(series_files "$BASE"); do
+		for file in $(series_paths "$patch" | grep -v -E '^(Documentation|tools|virt|include)/|^MAINTAINERS$'); do
+			for folder in $folders; do
+				case $file in "$folder"*) continue 2 ;; esac
+			done
+			reason=$(sed -n 's/^# uncompiled //p' "$TOP/tools/lab/arches" | while IFS=: read -r folder reason; do
+				case $file in "$folder"*) echo "$reason" ;; esac
+			done)
+			[ -n "$reason" ] ||
+				die "$(basename "$patch") changes $file, which is compiled for no architecture: add its folder to tools/lab/arches"
+			step "not compiled: $file of $(basename "$patch"):$reason"
+		done
+	done
 }
 
 compile()
@@ -77,35 +121,47 @@ compile()
 # The same configuration as the lab's kernels.
 configure()
 {
-	cat $(config_files "$BASE" "$arch") >"$OBJ.config"
-	kmake "$arch" "$TREE" "$OBJ" KCONFIG_ALLCONFIG="$OBJ.config" allnoconfig
+	cat $CONFIG >"$OBJ.config"
+	kmake "$arch" "$TREE" "$OBJ" KCONFIG_ALLCONFIG="$OBJ.config" allnoconfig &&
+	check_config
 }
 
-# A warning without its line numbers, so that it is the same after an edit.
+# A warning without its line numbers, so that it is the same after an edit: of
+# gcc and sparse, and of kernel-doc.
 warnings()
 {
-	sed -n 's/:[0-9]*:[0-9]*: \(warning\|error\): /: /p' "$1" | sort -u
+	sed -n -e 's/:[0-9]*:[0-9]*: \(warning\|error\): /: /p' \
+	       -e 's/^Warning: \([^ ]*\):[0-9]* /\1: /p' "$1" | sort -u
 }
 
 check_compile()
 {
 	total=$(series_files "$BASE" | wc -l)
-	for arch in x86 arm64 riscv; do
+	sparse=$("$CACHE/sparse/sparse" --version)
+	what='each patch compiles in its turn'
+	[ "$EACH" = yes ] || what='the whole series compiles'
+	for arch in ${ARCH:-$(arches)}; do
 		arch_env "$arch"
 		OBJ=$CACHE/obj/check-${TREE##*/}-$arch
+		CONFIG=$(config_files "$BASE" "$arch")
 		known=$OBJ.warnings
 		number=0
 		compiled=0
 		while [ "$number" -le "$total" ]; do
 			commit=$(commit_number "$number")
-			where=arch/$arch/kvm/
-			[ "$number" -eq 0 ] || where=$(folders "$commit" "$arch")
+			where=$FOLDERS
+			if [ "$EACH" = no ]; then
+				[ "$number" -eq 0 ] || [ "$number" -eq "$total" ] || { number=$((number + 1)); continue; }
+			elif [ "$number" -gt 0 ]; then
+				where=$(folders "$commit")
+			fi
 			number=$((number + 1))
 			[ -n "$where" ] || continue
 			stamp=$STAMPS/compile-$arch-$( {
-				git -C "$TREE" ls-tree "$commit" virt include "arch/$KARCH" Makefile scripts
-				cat $(config_files "$BASE" "$arch")
+				git -C "$TREE" ls-tree "$commit" virt include "arch/$KARCH" Makefile scripts $(printf '%s\n' $FOLDERS | sed 's#/$##')
+				cat $CONFIG
 				"${CROSS}gcc" --version | head -n 1
+				echo "$sparse"
 			} | hash_of)
 			[ ! -f "$stamp" ] || { cp "$stamp" "$known"; continue; }
 			log=$CACHE/logs/compile-$BASE-$arch-$((number - 1)).log
@@ -113,7 +169,13 @@ check_compile()
 			mkdir -p "$OBJ"
 			[ "$compiled" -gt 0 ] || run_logged "$log" configure ||
 				die "cannot configure the kernel for $arch: see $log"
-			run_logged "$log" compile "$where" ||
+			# What is compiled already has no warnings to show: not for the
+			# first, and not when a run ended before they were looked at.
+			if [ "$number" -eq 1 ] || [ -e "$OBJ.unjudged" ]; then
+				(cd "$OBJ" && rm -rf virt/kvm $FOLDERS)
+			fi
+			touch "$OBJ.unjudged"
+			run_logged "$log" compile $where ||
 				die "patch $((number - 1)) of $BASE does not compile for $arch: see $log"
 			compiled=$((compiled + 1))
 			if [ "$number" -gt 1 ]; then
@@ -126,8 +188,9 @@ check_compile()
 			fi
 			mv "$known.new" "$known"
 			cp "$known" "$stamp"
+			rm "$OBJ.unjudged"
 		done
-		step "$arch: each patch compiles in its turn, W=1 and sparse say nothing new ($compiled compiled now)"
+		step "$arch: $what, W=1 and sparse say nothing new ($compiled compiled now)"
 	done
 }
 
@@ -145,7 +208,44 @@ check_declared()
 	step "every patch that changes the kernel has a declared red, or a written reason"
 }
 
+# The trees that the series applies to as well.  Only the files that it changes
+# are unpacked.  The archive need not keep such a tree: it is named then.
+check_also()
+{
+	for version in $(base_get "$BASE" also | cut -d' ' -f1 | uniq); do
+		stamp=$STAMPS/also-$(cat $(series_files "$BASE") "$TOP/patches/$BASE/base" | hash_of)-$version
+		if [ -f "$stamp" ]; then
+			step "git am: applies to linux $version as well"
+			continue
+		fi
+		apt_root
+		fetched=
+		for kind in upstream package; do
+			line=$(base_get "$BASE" also | sed -n "s/^$version $kind //p")
+			[ -n "$line" ] && fetch $kind $line && fetched=$kind && break
+		done
+		if [ -z "$fetched" ]; then
+			step "git am: linux $version NOT checked, Debian's archive does not have it now (log: $APT_LOG)"
+			continue
+		fi
+		scratch=$CACHE/src/also-$BASE
+		rm -rf "$scratch"
+		mkdir -p "$scratch"
+		{ echo Makefile; series_paths $(series_files "$BASE"); } | sed 's#^#*/#' >"$scratch.list"
+		# tar also complains of the files that the series adds.
+		unpack "$fetched" "$scratch" --wildcards --no-wildcards-match-slash -T "$scratch.list" 2>/dev/null || :
+		run_logged "$CACHE/logs/also-$BASE.log" commit_base "$scratch" ||
+			die "cannot make a git repository in $scratch (log: $CACHE/logs/also-$BASE.log)"
+		git_am "$scratch" "$CACHE/logs/also-$BASE.log" $(series_files "$BASE")
+		rm -rf "$scratch" "$scratch.list"
+		touch "$stamp"
+		step "git am: applies to linux $version as well"
+	done
+}
+
 check_format
 check_declared
+check_covered
+check_also
 "$TOP/tools/series/selftests.sh" "$BASE" check
 locked "$CACHE/obj/.lock-${TREE##*/}" check_compile

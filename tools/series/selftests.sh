@@ -31,23 +31,17 @@ update()
 	git -C "$TREE" worktree prune
 	git -C "$TREE" worktree add -q --detach "$work" refs/tags/base
 	for patch in $(series_files "$BASE"); do
-		git_as_author am -q "$patch"
+		git_in "$work" am -q "$patch"
 		for file in $(git -C "$work" diff --name-only HEAD^ HEAD -- "$SELFTESTS"); do
 			[ -f "$TOP/$file" ] || continue
 			cp "$TOP/$file" "$work/$file"
 			git -C "$work" add "$file"
 		done
-		git_as_author commit -q --amend --no-edit --allow-empty
+		git_in "$work" commit -q --amend --no-edit --allow-empty
 	done
 	rm -f $(series_files "$BASE")
 	"$TOP/tools/series/format.sh" "$BASE" "$work" refs/tags/base
 	git -C "$TREE" worktree remove --force "$work"
-}
-
-git_as_author()
-{
-	git -C "$work" -c user.name=kvm-lifecycle -c user.email=kvm-lifecycle@localhost.localdomain \
-		-c core.hooksPath=/dev/null -c commit.gpgSign=false "$@"
 }
 
 case $ACTION in

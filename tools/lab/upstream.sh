@@ -1,0 +1,88 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# upstream.sh: does the series leave alone what KVM's own tests look at?  Run
+# the KVM selftests of the pristine tree of BASE on the emulated hosts, without
+# and with the series, and compare.  patches/BASE/upstream lists those that do
+# not pass there, and why.
+#
+#   BASE=v7.3           which series
+#   ARCH='x86 arm64'    which hosts
+#   TEST='a b'          these tests alone
+#   ALL=1               also those that take too long for an emulated CPU
+#   RECORD=1            print what belongs into patches/BASE/upstream
+#
+# The results are in results/BASE-upstream/ARCH-PATCHES.
+
+. "$(dirname "$0")/../lib.sh"
+
+export START KERNEL="${KERNEL:-}"
+LAB=$TOP/tools/lab
+BASE=${BASE:-$(default_base)}
+ARCH=${ARCH:-x86 arm64}
+TEST=${TEST:-}
+PATCHES='none all'
+LIST=$TOP/patches/$BASE/upstream
+RESULTS=$TOP/results/$BASE-upstream
+
+# Twice the time that a test may take before it is listed as too slow, so that
+# one that just passes does not fail on a machine that is busy.
+export TEST_TIMEOUT="${TEST_TIMEOUT:-120}"
+
+check_base "$BASE"
+check_hosts $ARCH
+[ -f "$LIST" ] || die "there is no $LIST: write one, with RECORD=1"
+
+# The tests of a host in their order.  What makes lockdep report, and so turns
+# it off, comes last.
+tests_of()
+{
+	ls "$CACHE/tests/upstream-$BASE-$1/" |
+	awk -F'\t' -v arch="$1" -v only="$TEST" -v all="${ALL:-}" '
+		FILENAME != "-" {
+			if (!/^#/ && ("," $2 ",") ~ ("," arch ",")) {
+				slow[$1] = $3 == "time"
+				last[$1] = $5 != ""
+			}
+			next
+		}
+		only ? !index(" " only " ", " " $1 " ") : slow[$1] && !all { next }
+		last[$1] { later = later $1 "\n"; next }
+		{ print }
+		END { printf "%s", later }' "$LIST" -
+}
+
+"$LAB/setup.sh"
+one_run
+"$LAB/source.sh" "$BASE"
+for arch in $ARCH; do
+	"$LAB/tests.sh" "$BASE" "$arch" upstream
+	for patches in $PATCHES; do
+		"$LAB/build.sh" "$BASE" "$arch" "$patches"
+		"$LAB/module.sh" "$BASE" "$arch" "$patches"
+	done
+	"$LAB/busybox.sh" "$arch"
+done
+
+mkdir -p "$RESULTS"
+for arch in $ARCH; do
+	tests_of "$arch" >"$RESULTS/$arch.tests"
+done
+for test in $TEST; do
+	grep -qxF "$test" "$RESULTS"/*.tests ||
+		die "unknown TEST=$test: choose from those in $CACHE/tests/upstream-$BASE-*"
+done
+
+step "running upstream's selftests in emulated hosts, two at a time (results: $RESULTS)"
+for arch in $ARCH; do
+	for patches in $PATCHES; do
+		[ ! -s "$RESULTS/$arch.tests" ] ||
+			echo "$BASE $arch $patches $RESULTS/$arch-$patches $(paste -sd' ' "$RESULTS/$arch.tests")"
+	done
+done | SUITE=upstream xargs -P 2 -L 1 "$LAB/host.sh" ||
+	die "a host could not be started: see above, and the logs in $RESULTS"
+step "the hosts are down"
+
+awk -f "$LAB/hosts.awk" -f "$LAB/upstream.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" \
+	-v record="${RECORD:-}" "$LIST" ||
+	die "the results with the series are not those without it, or not those in $LIST: see above, and the logs in $RESULTS"

@@ -1,0 +1,152 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# am.sh: put the series on a kernel tree of your own: git am on its current
+# branch, with its own settings and hooks.
+#
+#   TREE=path    the tree; its version says which series
+#   BASE=v7.3    this series, whatever the version is
+#
+# All is decided before the tree is touched, on an index and an object store
+# of our own: which patches are there already, and whether the others apply.
+# Where they do not, or when git am fails after all, the tree is as it was.
+
+. "$(dirname "$0")/../lib.sh"
+
+TREE=${TREE:-}
+BASE=${BASE:-}
+SCRATCH=$(mktemp -d)
+touched=
+
+leave()
+{
+	if [ -n "$touched" ]; then
+		tree am --abort >/dev/null 2>&1 || :
+		[ "$(tree rev-parse HEAD)" = "$head" ] || tree reset -q --keep "$head"
+	fi
+	rm -rf "$SCRATCH"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM HUP
+
+tree()
+{
+	git -C "$TREE" "$@"
+}
+
+# trial INDEX ARGS...: git on a trial index, which leaves no trace in the tree.
+trial()
+{
+	_index=$SCRATCH/$1
+	shift
+	GIT_INDEX_FILE=$_index GIT_OBJECT_DIRECTORY=$SCRATCH/objects \
+	GIT_ALTERNATE_OBJECT_DIRECTORIES="\"$objects\"" git -C "$TREE" "$@"
+}
+
+check_tree()
+{
+	[ -n "$TREE" ] || die "which tree?  Give TREE=/path/to/linux"
+	[ -d "$TREE" ] || die "TREE=$TREE does not exist: give the path of a kernel tree"
+	TREE=$(cd "$TREE" && pwd -P)
+	version=$(kernel_version "$TREE") ||
+		die "TREE=$TREE is not a Linux kernel tree: give the folder with the kernel's top Makefile"
+	if ! top=$(tree rev-parse --show-toplevel 2>"$SCRATCH/log"); then
+		! grep -q 'dubious ownership' "$SCRATCH/log" ||
+			die "TREE=$TREE belongs to another user: run this command as that user"
+		die "TREE=$TREE is not a git work tree: git am needs one (git init, git add and git commit make one)"
+	fi
+	[ "$top" = "$TREE" ] ||
+		die "TREE=$TREE is a folder in the git work tree $top: git am needs the kernel at the top of one"
+	head=$(tree rev-parse -q --verify HEAD) ||
+		die "TREE=$TREE has no commit yet: commit the kernel first"
+}
+
+choose_series()
+{
+	[ -z "$BASE" ] || check_base "$BASE"
+	BASE=${BASE:-$(base_for "$version")} ||
+		die "TREE=$TREE is $version and the series are for $(for base in $(bases); do base_get "$base" series; done | paste -sd' '): give such a tree, or try one of them all the same with BASE=$(default_base)"
+}
+
+check_state()
+{
+	for state in rebase-apply rebase-merge sequencer MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD; do
+		(cd "$TREE" && [ ! -e "$(git rev-parse --git-path "$state")" ]) ||
+			die "TREE=$TREE is in the middle of a git am, rebase, merge or cherry-pick (git status says which): end it first"
+	done
+	dirty=$(tree --no-optional-locks status --porcelain --untracked-files=no | head -n 3 | cut -c4- | paste -sd' ')
+	[ -z "$dirty" ] ||
+		die "TREE=$TREE has changes that are not committed ($dirty): commit them, or put them away with git stash"
+	tree var GIT_COMMITTER_IDENT >/dev/null 2>&1 ||
+		die "git does not know who commits: set it with git config --global user.name '...' and git config --global user.email '...'"
+}
+
+# The IDs of the patches that the last commits to these files made.
+known_ids()
+{
+	[ -f "$SCRATCH/ids" ] || {
+		# Some releases of mainline: more would take minutes.
+		old=$(tree rev-list --skip=50000 --max-count=1 HEAD)
+		series_paths $(series_files "$BASE") | {
+			set -- "${old:+$old..}HEAD" --
+			while read -r path; do
+				set -- "$@" "$path"
+			done
+			tree rev-list --no-merges "$@"
+		} | tree diff-tree --stdin -p | tree patch-id --stable | cut -d' ' -f1 >"$SCRATCH/ids"
+	}
+	cat "$SCRATCH/ids"
+}
+
+# $there: the patches that the tree has.  $missing: those that apply, in order.
+plan()
+{
+	mkdir "$SCRATCH/objects"
+	objects=$(cd "$TREE" && cd "$(git rev-parse --git-path objects)" && pwd)
+	trial have read-tree HEAD
+	cp "$SCRATCH/have" "$SCRATCH/want"
+
+	# Backwards, as a later patch may have changed what an earlier one did.
+	there=
+	for patch in $(series_files "$BASE" | sort -r); do
+		number=${patch##*/}
+		number=${number%%-*}
+		git mailinfo /dev/null "$SCRATCH/$number" <"$patch" >/dev/null
+		! trial have apply --cached -R "$SCRATCH/$number" 2>/dev/null || there="$number $there"
+	done
+
+	missing=
+	for patch in $(series_files "$BASE"); do
+		name=${patch##*/}
+		number=${name%%-*}
+		case " $there " in
+		*" $number "*)
+			echo "there already: $name"
+			continue ;;
+		esac
+		if trial want apply --cached "$SCRATCH/$number" 2>"$SCRATCH/log"; then
+			missing="$missing $patch"
+		elif known_ids | grep -qxF "$(tree patch-id --stable <"$SCRATCH/$number" | cut -d' ' -f1)"; then
+			echo "there already, and changed since: $name"
+		else
+			die "$name does not apply to $version in TREE=$TREE: $(am_reason "$SCRATCH/log"); nothing was changed"
+		fi
+	done
+}
+
+check_tree
+choose_series
+check_state
+branch=$(tree symbolic-ref -q --short HEAD || echo 'detached HEAD')
+echo "patches/$BASE on linux $version in $TREE ($branch)"
+plan
+set -- $missing
+if [ $# -gt 0 ]; then
+	touched=yes
+	tree am -q "$@" >"$SCRATCH/log" 2>&1 || {
+		cat "$SCRATCH/log" >&2
+		die "git am failed (its words are above), and TREE=$TREE is as it was"
+	}
+	touched=
+fi
+echo "applied: $# of $(series_files "$BASE" | wc -l) patches"
