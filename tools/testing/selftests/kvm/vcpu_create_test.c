@@ -63,6 +63,20 @@
 #define BENCH_VCPUS		64
 #define BENCH_ROUNDS		20
 
+/* What is said when something is not as it must be. */
+#define USED_BEFORE_POSTCREATE \
+	"wanted vCPU %u to be usable after kvm_arch_vcpu_postcreate(), was used before it"
+#define BLOCKED_BY_RUNNING_OTHER \
+	"wanted KVM_CREATE_VCPU to return while another vCPU is in KVM_RUN, didn't in %d s"
+#define BLOCKED_BY_RUNNING_OWN \
+	"wanted KVM_CREATE_VCPU to return while its vCPU is in KVM_RUN, didn't in %d s"
+#define HAD_TO_WAIT \
+	"%s: wanted it to be done while another vCPU is being built, had to wait %d times"
+#define UNDONE_ID_WAS_FREE \
+	"the ID of a vCPU that is being undone: wanted EEXIST, got %s"
+#define HAD_TO_WAIT_FOR_UNDONE \
+	"wanted vCPUs to be created while another one is being undone, had to wait %d times"
+
 /* A thread that creates one vCPU, on the CPU for the thread that is paused. */
 struct creator {
 	pthread_t thread;
@@ -391,8 +405,7 @@ TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
 	EXPECT_EQ(0, g.r)
 		TH_LOG("KVM_GET_MP_STATE: %s", strerror(-g.r));
 	EXPECT_FALSE(used_early)
-		TH_LOG("wanted vCPU %u to be usable after kvm_arch_vcpu_postcreate(), was used before it",
-		       ID_PAUSED);
+		TH_LOG(USED_BEFORE_POSTCREATE, ID_PAUSED);
 }
 
 #ifdef __x86_64__
@@ -439,11 +452,9 @@ TEST_F_TIMEOUT(create_once, run_before_postcreate, SUBTEST_TIMEOUT_S)
 	} while (!(in_time && own_in_time) && !timed_out(start));
 
 	EXPECT_TRUE(in_time)
-		TH_LOG("wanted KVM_CREATE_VCPU to return while another vCPU is in KVM_RUN, didn't in %d s",
-		       WAIT_S);
+		TH_LOG(BLOCKED_BY_RUNNING_OTHER, WAIT_S);
 	EXPECT_TRUE(own_in_time)
-		TH_LOG("wanted KVM_CREATE_VCPU to return while its vCPU is in KVM_RUN, didn't in %d s",
-		       WAIT_S);
+		TH_LOG(BLOCKED_BY_RUNNING_OWN, WAIT_S);
 	EXPECT_FALSE(READ_ONCE(g.done))
 		TH_LOG("wanted KVM_RUN to wait for a signal, returned %s", strerror(-g.r));
 
@@ -507,8 +518,7 @@ static void test_meanwhile(struct __test_metadata *_metadata, struct create_test
 	}
 
 	EXPECT_TRUE(seen)
-		TH_LOG("%s: wanted it to be done while another vCPU is being built, had to wait %d times",
-		       m->what, i);
+		TH_LOG(HAD_TO_WAIT, m->what, i);
 }
 
 static int create_other(struct create_test *t)
@@ -602,8 +612,7 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 		r = create_vcpu(t, ID_PAUSED);
 		if (is_paused(_metadata, t))
 			EXPECT_EQ(-EEXIST, r)
-				TH_LOG("the ID of a vCPU that is being undone: wanted EEXIST, got %s",
-				       strerror(-r));
+				TH_LOG(UNDONE_ID_WAS_FREE, strerror(-r));
 		r = create_vcpu(t, ID_OTHER);
 		EXPECT_EQ(0, r)
 			TH_LOG("another ID: %s", strerror(-r));
@@ -625,8 +634,7 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 	}
 
 	EXPECT_TRUE(seen)
-		TH_LOG("wanted vCPUs to be created while another one is being undone, had to wait %d times",
-		       i);
+		TH_LOG(HAD_TO_WAIT_FOR_UNDONE, i);
 }
 
 #ifdef __aarch64__
@@ -637,7 +645,8 @@ static bool all_vcpu_users_wait(void)
 	struct utsname name;
 
 	uname(&name);
-	sscanf(name.release, "%d.%d", &major, &minor);
+	TEST_ASSERT(sscanf(name.release, "%d.%d", &major, &minor) == 2,
+		    "No version in \"%s\"", name.release);
 	return major > 7 || (major == 7 && minor >= 3);
 }
 

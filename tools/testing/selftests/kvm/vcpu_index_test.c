@@ -628,22 +628,22 @@ typedef void (*setup_svm_t)(struct svm_test_data *svm, void *guest_rip, void *gu
 
 static void l1_vmx_code(struct vmx_pages *vmx)
 {
-	volatile setup_vmx_t setup = (void *)prepare_vmcs;
+	void *setup = prepare_vmcs;
 	unsigned long l2_stack[L2_STACK_SIZE];
 
 	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 	GUEST_ASSERT(load_vmcs(vmx));
-	setup(vmx, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
+	((setup_vmx_t)setup)(vmx, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
 	GUEST_ASSERT(!vmlaunch());
 	GUEST_ASSERT(0);
 }
 
 static void l1_svm_code(struct svm_test_data *svm)
 {
-	volatile setup_svm_t setup = (void *)generic_svm_setup;
+	void *setup = generic_svm_setup;
 	unsigned long l2_stack[L2_STACK_SIZE];
 
-	setup(svm, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
+	((setup_svm_t)setup)(svm, l2_guest_code, &l2_stack[L2_STACK_SIZE]);
 	/* Exits to userspace, not to L1. */
 	svm->vmcb->control.intercept &= ~BIT_ULL(INTERCEPT_IOIO_PROT);
 	run_guest(svm->vmcb, svm->vmcb_gpa);

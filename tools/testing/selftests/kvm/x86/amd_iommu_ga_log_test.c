@@ -88,8 +88,7 @@ static void get_state(struct __test_metadata *_metadata, int fd, struct iommu_st
 	int n;
 
 	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %*d sent %u running %u calls %u inside %u "
-			"unregistered %u overlapped %u early %u going %u",
+	n = sscanf(buf, "tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u",
 		   &s->sent, &s->running, &s->calls, &s->inside,
 		   &s->unregistered, &s->overlapped, &s->early, &s->going);
 	ASSERT_EQ(8, n);
@@ -256,7 +255,7 @@ static bool is_in(int tid, const char *function)
 		return false;
 	r = read(fd, stack, sizeof(stack) - 1);
 	close(fd);
-	stack[max(r, (ssize_t)0)] = '\0';
+	stack[r > 0 ? r : 0] = '\0';
 	return strstr(stack, function);
 }
 
