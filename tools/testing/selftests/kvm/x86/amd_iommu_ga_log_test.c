@@ -82,13 +82,16 @@ struct iommu_state {
 	u32 going;
 };
 
+#define STATE_FORMAT \
+	"tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u"
+
 static void get_state(struct __test_metadata *_metadata, int fd, struct iommu_state *s)
 {
 	char buf[256];
 	int n;
 
 	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u",
+	n = sscanf(buf, STATE_FORMAT,
 		   &s->sent, &s->running, &s->calls, &s->inside,
 		   &s->unregistered, &s->overlapped, &s->early, &s->going);
 	ASSERT_EQ(8, n);
