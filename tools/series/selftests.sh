@@ -35,7 +35,7 @@ update()
 		for file in $(git -C "$work" diff --name-only HEAD^ HEAD -- "$SELFTESTS"); do
 			[ -f "$TOP/$file" ] || continue
 			cp "$TOP/$file" "$work/$file"
-			git -C "$work" add "$file"
+			git -C "$work" add -f "$file"
 		done
 		git_in "$work" commit -q --amend --no-edit --allow-empty
 	done

@@ -34,6 +34,9 @@
 /* Far more allocations than creating one vCPU takes. */
 #define MAX_NTH			2000
 
+/* Calls that can be counted, see count_calls(). */
+#define MAX_CALLS		1000
+
 #define MAX_EVENTS		64
 #define NO_INDEX		(-1)
 
@@ -351,23 +354,52 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 	}
 }
 
+/* Count the calls that this thread makes, and don't hold them up. */
+static int count_calls(struct __test_metadata *_metadata, const char *function)
+{
+	int fd = __kvm_lifecycle_open("pause");
+
+	ASSERT_LE(0, fd)
+		TH_LOG("open pause: %s", strerror(-fd));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s %d 1 %d", function, gettid(), MAX_CALLS));
+	return fd;
+}
+
+static int nr_calls(struct __test_metadata *_metadata, int fd)
+{
+	char buf[128];
+	int hits, n;
+
+	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
+	n = sscanf(buf, "hits %d ", &hits);
+	ASSERT_EQ(1, n);
+	ASSERT_LT(hits, MAX_CALLS);
+	return hits;
+}
+
 /*
  * Fail the first allocation of a creation, then the second, and so on until a
- * creation has no allocation left that fails.  Returns how many failed after
- * kvm_arch_vcpu_create() had succeeded.
+ * creation has no allocation left that fails.  If asked for, count the failures
+ * that undid the vCPU, but found no dirty ring to free.
  */
-static int fail_each_allocation(struct __test_metadata *_metadata,
-				struct index_test *t)
+static void fail_each_allocation(struct __test_metadata *_metadata,
+				 struct index_test *t, unsigned int *nr_without_ring)
 {
 	int max_vcpus = min_t(int, kvm_check_cap(KVM_CAP_MAX_VCPUS), KVM_MAX_VCPUS);
-	unsigned int nth, nr_failures = 0, nr_unwound = 0;
+	unsigned int nth, nr_failures = 0;
+	int r, calls = 0, ring_free = -1;
 	struct events ev;
 	bool failed;
 	char how[64];
-	int r;
+
+	if (nr_without_ring)
+		ring_free = count_calls(_metadata, "kvm_dirty_ring_free");
 
 	for (nth = 1; nth < MAX_NTH; nth++) {
 		u32 id = VCPU_ID(t->nr_vcpus);
+
+		if (ring_free >= 0)
+			calls = nr_calls(_metadata, ring_free);
 
 		ASSERT_LT(t->nr_vcpus, max_vcpus);
 		ASSERT_EQ(0, fault_arm(&t->fi, nth));
@@ -388,13 +420,17 @@ static int fail_each_allocation(struct __test_metadata *_metadata,
 		ASSERT_TRUE(failed)
 			TH_LOG("no allocation failed, but the creation did: %s", strerror(-r));
 		snprintf(how, sizeof(how), "allocation %u failed (%s)", nth, strerror(-r));
-		if (expect_unwound(_metadata, t, id, how))
-			nr_unwound++;
+		if (expect_unwound(_metadata, t, id, how) && ring_free >= 0 &&
+		    nr_calls(_metadata, ring_free) == calls)
+			(*nr_without_ring)++;
 
 		/* One of these is enough to read. */
 		if (_metadata->exit_code)
 			break;
 	}
+
+	if (ring_free >= 0)
+		close(ring_free);
 
 	ASSERT_LT(nth, MAX_NTH);
 	if (!_metadata->exit_code)
@@ -402,44 +438,47 @@ static int fail_each_allocation(struct __test_metadata *_metadata,
 
 	/* Whatever failed, the next creation works. */
 	expect_created(_metadata, t, VCPU_ID(t->nr_vcpus), t->nr_vcpus);
-
-	return nr_unwound;
 }
 
-/* Without a dirty ring and with one, which is allocated after the vCPU was built. */
 TEST_F_TIMEOUT(vcpu_index, allocation_failures, SUBTEST_TIMEOUT_S)
 {
 	struct index_test *t = &self->t;
-	int nr_without, nr_with;
-	const char *missing;
-	struct events ev;
+	const char *missing = fault_injection_begin(&t->fi);
 
-	missing = fault_injection_begin(&t->fi);
 	if (missing)
 		SKIP(return, "%s", missing);
 
 	/* Index 0 differs from the others, it needs no memory in the array. */
 	expect_created(_metadata, t, VCPU_ID(0), 0);
-	nr_without = fail_each_allocation(_metadata, t);
-	if (_metadata->exit_code)
-		return;
+	fail_each_allocation(_metadata, t, NULL);
+}
+
+/*
+ * The same with a dirty ring, which is allocated after the vCPU was built, i.e.
+ * there are failures that undo the vCPU, but have no ring to free.
+ */
+TEST_F_TIMEOUT(vcpu_index, ring_allocation_failures, SUBTEST_TIMEOUT_S)
+{
+	struct index_test *t = &self->t;
+	unsigned int nr_without_ring = 0;
+	const char *missing;
 
 	if (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
 	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
-		return;
+		SKIP(return, "KVM has no dirty ring");
 
-	free_vm(t);
-	t->vm = create_vm(variant->split_irqchip);
+	missing = kvm_lifecycle_missing("pause");
+	if (!missing)
+		missing = fault_injection_begin(&t->fi);
+	if (missing)
+		SKIP(return, "%s", missing);
+
 	vm_enable_dirty_ring(t->vm, DIRTY_RING_ENTRIES * sizeof(struct kvm_dirty_gfn));
-	read_events(_metadata, t, VCPU_ID(0), &ev);
 
 	expect_created(_metadata, t, VCPU_ID(0), 0);
-	nr_with = fail_each_allocation(_metadata, t);
-	if (_metadata->exit_code)
-		return;
-
-	/* The ring's own allocations were among those that failed. */
-	EXPECT_LT(nr_without, nr_with);
+	fail_each_allocation(_metadata, t, &nr_without_ring);
+	if (!_metadata->exit_code)
+		EXPECT_LT(0, nr_without_ring);
 }
 
 /* kvm_get_vcpu() has no vCPU for an index that no vCPU has. */
