@@ -186,11 +186,18 @@ check_hosts()
 	done
 }
 
-# The mbox files of a base, in order.  0000-cover-letter lies outside the glob.
+# series_files BASE [VERSION]: the mbox files of a base, in order.  A kernel that
+# takes some of them in another form only has these in patches/BASE/VERSION,
+# under the same numbers.  0000-cover-letter lies outside the glob.
 series_files()
 {
 	for _f in "$TOP/patches/$1"/[0-9]*.patch; do
-		[ -f "$_f" ] && echo "$_f"
+		[ -f "$_f" ] || continue
+		_number=${_f##*/}
+		for _other in "$TOP/patches/$1/${2:-none}/${_number%%-*}"-*.patch; do
+			[ ! -f "$_other" ] || _f=$_other
+		done
+		echo "$_f"
 	done
 }
 
@@ -286,11 +293,12 @@ git_am()
 	shift 2
 	git_in "$_tree" am --abort >/dev/null 2>&1 || :
 	git_in "$_tree" checkout -q -f --detach refs/tags/base
-	for _patch; do
-		run_logged "$_am_log" git_in "$_tree" am -q --committer-date-is-author-date "$_patch" 2>/dev/null && continue
+	run_logged "$_am_log" git_in "$_tree" am -q --committer-date-is-author-date "$@" 2>/dev/null || {
 		_why=$(am_reason "$_am_log")
+		_next=$(cat "$_tree/$(git_in "$_tree" rev-parse --git-path rebase-apply/next)" 2>/dev/null || echo 1)
 		git_in "$_tree" am --abort >/dev/null 2>&1 || :
 		git_in "$_tree" checkout -q -f --detach refs/tags/base
-		die "$(basename "$_patch") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
-	done
+		shift $((_next - 1))
+		die "$(basename "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
+	}
 }

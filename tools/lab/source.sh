@@ -115,7 +115,7 @@ user_tree()
 # The series on top, as anybody would put it there: git am.
 apply_series()
 {
-	set -- $(series_files "$BASE")
+	set -- $(series_files "$BASE" "$(cat "$TREE.version")")
 	[ $# -gt 0 ] || return 0
 	key=$(hash_files "$@")
 	[ "$(git_in "$TREE" rev-parse -q --verify "refs/tags/series-$key" || :)" = \

@@ -87,7 +87,7 @@ known_ids()
 	[ -f "$SCRATCH/ids" ] || {
 		# Some releases of mainline: more would take minutes.
 		old=$(tree rev-list --skip=50000 --max-count=1 HEAD)
-		series_paths $(series_files "$BASE") | {
+		series_paths $(series_files "$BASE" "$version") | {
 			set -- "${old:+$old..}HEAD" --
 			while read -r path; do
 				set -- "$@" "$path"
@@ -108,7 +108,7 @@ plan()
 
 	# Backwards, as a later patch may have changed what an earlier one did.
 	there=
-	for patch in $(series_files "$BASE" | sort -r); do
+	for patch in $(series_files "$BASE" "$version" | sort -r); do
 		number=${patch##*/}
 		number=${number%%-*}
 		git mailinfo /dev/null "$SCRATCH/$number" <"$patch" >/dev/null
@@ -116,7 +116,7 @@ plan()
 	done
 
 	missing=
-	for patch in $(series_files "$BASE"); do
+	for patch in $(series_files "$BASE" "$version"); do
 		name=${patch##*/}
 		number=${name%%-*}
 		case " $there " in
@@ -149,4 +149,4 @@ if [ $# -gt 0 ]; then
 	}
 	touched=
 fi
-echo "applied: $# of $(series_files "$BASE" | wc -l) patches"
+echo "applied: $# of $(series_files "$BASE" "$version" | wc -l) patches"

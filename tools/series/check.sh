@@ -51,7 +51,8 @@ commit_number()
 check_format()
 {
 	mkdir -p "$CACHE/checkpatch"
-	for patch in $(series_files "$BASE"); do
+	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/[0-9]*.patch; do
+		[ -f "$patch" ] || continue
 		stamp=$STAMPS/format-$(hash_files "$patch")
 		[ ! -f "$stamp" ] || continue
 		name=$(basename "$patch")
@@ -213,7 +214,8 @@ check_declared()
 check_also()
 {
 	for version in $(base_get "$BASE" also | cut -d' ' -f1 | uniq); do
-		stamp=$STAMPS/also-$(cat $(series_files "$BASE") "$TOP/patches/$BASE/base" | hash_of)-$version
+		set -- $(series_files "$BASE" "$version")
+		stamp=$STAMPS/also-$(cat "$@" "$TOP/patches/$BASE/base" | hash_of)-$version
 		if [ -f "$stamp" ]; then
 			step "git am: applies to linux $version as well"
 			continue
@@ -231,12 +233,12 @@ check_also()
 		scratch=$CACHE/src/also-$BASE
 		rm -rf "$scratch"
 		mkdir -p "$scratch"
-		{ echo Makefile; series_paths $(series_files "$BASE"); } | sed 's#^#*/#' >"$scratch.list"
+		{ echo Makefile; series_paths "$@"; } | sed 's#^#*/#' >"$scratch.list"
 		# tar also complains of the files that the series adds.
 		unpack "$fetched" "$scratch" --wildcards --no-wildcards-match-slash -T "$scratch.list" 2>/dev/null || :
 		run_logged "$CACHE/logs/also-$BASE.log" commit_base "$scratch" ||
 			die "cannot make a git repository in $scratch (log: $CACHE/logs/also-$BASE.log)"
-		git_am "$scratch" "$CACHE/logs/also-$BASE.log" $(series_files "$BASE")
+		git_am "$scratch" "$CACHE/logs/also-$BASE.log" "$@"
 		rm -rf "$scratch" "$scratch.list"
 		touch "$stamp"
 		step "git am: applies to linux $version as well"
