@@ -16,6 +16,7 @@ export LC_ALL=C.UTF-8
 TOP=${TOP:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
 CACHE=${KVM_LIFECYCLE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-lifecycle}
 JOBS=${JOBS:-$(($(nproc) + 1))}
+HOSTS=${HOSTS:-$(nproc)}
 PROG=${0##*/}
 START=${START:-$(date +%s)}
 
@@ -255,6 +256,36 @@ kmake()
 	KBUILD_BUILD_USER=kvm-lifecycle KBUILD_BUILD_HOST=lab KBUILD_BUILD_VERSION=1 \
 	make -C "$_src" O="$_obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
 		CC="ccache ${CROSS}gcc" HOSTCC="ccache gcc" -s -j"$JOBS" "$@"
+}
+
+# prepare BASE ARCHES PATCHES [SUITE]: all that emulated hosts are made of, for
+# each architecture and each number of patches.
+prepare()
+{
+	_base=$1 _arches=$2 _variants=$3
+	shift 3
+	"$TOP/tools/lab/setup.sh"
+	one_run
+	"$TOP/tools/lab/source.sh" "$_base"
+	for _variant in $_variants; do
+		for _arch in $_arches; do
+			"$TOP/tools/lab/build.sh" "$_base" "$_arch" "$_variant"
+			"$TOP/tools/lab/module.sh" "$_base" "$_arch" "$_variant"
+		done
+	done
+	for _arch in $_arches; do
+		"$TOP/tools/lab/tests.sh" "$_base" "$_arch" "$@"
+		"$TOP/tools/lab/busybox.sh" "$_arch"
+	done
+}
+
+# run_hosts: boot what standard input says: host.sh's arguments, a line a host.
+run_hosts()
+{
+	step "running the tests in emulated hosts, $HOSTS at a time (results: $RESULTS)"
+	xargs -P "$HOSTS" -L 1 "$TOP/tools/lab/host.sh" ||
+		die "a host could not be started: see above, and the logs in $RESULTS"
+	step "the hosts are down"
 }
 
 # git_in TREE ARGS...: git in a repository of ours, whatever the user's settings.

@@ -65,49 +65,29 @@ tests_of()
 	fi
 }
 
-prepare()
-{
-	"$LAB/setup.sh"
-	one_run
-	"$LAB/source.sh" "$BASE"
-	for patches in $PATCHES; do
-		for arch in $ARCH; do
-			"$LAB/build.sh" "$BASE" "$arch" "$patches"
-			"$LAB/module.sh" "$BASE" "$arch" "$patches"
-		done
-	done
-	for arch in $ARCH; do
-		"$LAB/tests.sh" "$BASE" "$arch"
-		"$LAB/busybox.sh" "$arch"
-	done
-}
-
 case ${1:-run} in
 shell)
 	set -- $ARCH
 	[ $# -eq 1 ] || ARCH=x86
 	set -- $PATCHES
 	[ $# -eq 1 ] || PATCHES=all
-	prepare
+	prepare "$BASE" "$ARCH" "$PATCHES"
 	exec "$LAB/host.sh" "$BASE" "$ARCH" "$PATCHES" shell ;;
 esac
 
-prepare
+prepare "$BASE" "$ARCH" "$PATCHES"
 for patches in $PATCHES; do
 	for arch in $ARCH; do
 		rm -rf "${RESULTS:?}/$arch-$patches" ||
 			die "cannot remove $RESULTS/$arch-$patches: give the folder to this user and run the same command again"
 	done
 done
-step "running the tests in emulated hosts, two at a time (results: $RESULTS)"
 for patches in $PATCHES; do
 	for arch in $ARCH; do
 		set -- $(tests_of "$arch")
 		[ $# -eq 0 ] || echo "$BASE $arch $patches $RESULTS/$arch-$patches $*"
 	done
-done | xargs -P 2 -L 1 "$LAB/host.sh" ||
-	die "a host could not be started: see above, and the logs in $RESULTS"
-step "the hosts are down"
+done | run_hosts
 
 awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" "$TABLE" ||
 	die "not every cell is as it must be: see above, and the logs in $RESULTS"

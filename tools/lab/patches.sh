@@ -37,27 +37,18 @@ for patch in $PATCH; do
 		die "no test declares patch PATCH=$patch for ARCH='$ARCH': choose from $(declared | cut -d' ' -f1 | uniq | paste -sd' ')"
 done
 
-"$LAB/setup.sh"
-one_run
-"$LAB/source.sh" "$BASE"
 failed=
 for arch in $ARCH; do
-	"$LAB/busybox.sh" "$arch"
-	"$LAB/tests.sh" "$BASE" "$arch"
 	for patch in ${PATCH:-$(declared | cut -d' ' -f1 | uniq)}; do
 		tests=$(declared | awk -v p="$patch" -v a="$arch" '$1 == p && $2 == a { print $3 }' | paste -sd' ')
 		[ -n "$tests" ] || continue
 		before=$((patch - 1))
 		[ "$before" -gt 0 ] || before=none
-		for patches in $before $patch; do
-			"$LAB/build.sh" "$BASE" "$arch" "$patches"
-			"$LAB/module.sh" "$BASE" "$arch" "$patches"
-		done
+		step "$arch: patch $patch, tests: $tests"
+		prepare "$BASE" "$arch" "$before $patch"
 		for patches in $before $patch; do
 			echo "$BASE $arch $patches $RESULTS/$arch-$patches $tests"
-		done | xargs -P 2 -L 1 "$LAB/host.sh" ||
-			die "a host could not be started: see above, and the logs in $RESULTS"
-		step "$arch: patch $patch, tests: $tests"
+		done | run_hosts
 		awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
 			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$patch"
 	done

@@ -52,17 +52,7 @@ tests_of()
 		END { printf "%s", later }' "$LIST" -
 }
 
-"$LAB/setup.sh"
-one_run
-"$LAB/source.sh" "$BASE"
-for arch in $ARCH; do
-	"$LAB/tests.sh" "$BASE" "$arch" upstream
-	for patches in $PATCHES; do
-		"$LAB/build.sh" "$BASE" "$arch" "$patches"
-		"$LAB/module.sh" "$BASE" "$arch" "$patches"
-	done
-	"$LAB/busybox.sh" "$arch"
-done
+prepare "$BASE" "$ARCH" "$PATCHES" upstream
 
 mkdir -p "$RESULTS"
 for arch in $ARCH; do
@@ -73,15 +63,12 @@ for test in $TEST; do
 		die "unknown TEST=$test: choose from those in $CACHE/tests/upstream-$BASE-*"
 done
 
-step "running upstream's selftests in emulated hosts, two at a time (results: $RESULTS)"
 for arch in $ARCH; do
 	for patches in $PATCHES; do
 		[ ! -s "$RESULTS/$arch.tests" ] ||
 			echo "$BASE $arch $patches $RESULTS/$arch-$patches $(paste -sd' ' "$RESULTS/$arch.tests")"
 	done
-done | SUITE=upstream xargs -P 2 -L 1 "$LAB/host.sh" ||
-	die "a host could not be started: see above, and the logs in $RESULTS"
-step "the hosts are down"
+done | SUITE=upstream run_hosts
 
 awk -f "$LAB/hosts.awk" -f "$LAB/upstream.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" \
 	-v record="${RECORD:-}" "$LIST" ||
