@@ -29,7 +29,10 @@ update()
 	work=$CACHE/src/update-$BASE
 	rm -rf "$work"
 	git -C "$TREE" worktree prune
-	git -C "$TREE" worktree add -q --detach "$work" refs/tags/base
+	# The files of the series alone: git looks at each file of a work tree.
+	git -C "$TREE" worktree add -q --no-checkout --detach "$work" refs/tags/base
+	series_paths $(series_files "$BASE") | sed 's#^#/#' | git -C "$work" sparse-checkout set --no-cone --stdin
+	git -C "$work" checkout -q
 	for patch in $(series_files "$BASE"); do
 		git_in "$work" am -q "$patch"
 		for file in $(git -C "$work" diff --name-only HEAD^ HEAD -- "$SELFTESTS"); do
