@@ -6,7 +6,6 @@
  *
  * kvm_lifecycle makes the call that KVM itself doesn't make.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "kselftest_harness.h"
@@ -21,11 +20,6 @@
 #define NR_IRQS		64
 #define NR_VCPUS	2
 
-#define FUNCTION	"vgic_v3_redist_uaccess"
-
-/* Where the assertion is. */
-#define ASSERTED_AT	" at vgic_uaccess+"
-
 #define ATTR(_vcpu, _offset)	((u64)(_vcpu) << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT | (_offset))
 
 FIXTURE(exclusive) {
@@ -36,38 +30,6 @@ FIXTURE(exclusive) {
 /* No vCPU is run. */
 static void guest_code(void)
 {
-}
-
-/* Why lockdep can't report anything, or NULL. */
-static const char *lockdep_missing(void)
-{
-	char line[128];
-	int on = -1;
-	FILE *f;
-
-	f = fopen("/proc/lockdep_stats", "re");
-	if (!f)
-		return "no lockdep (CONFIG_PROVE_LOCKING)";
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, " debug_locks: %d", &on) == 1)
-			break;
-	}
-	fclose(f);
-
-	return on == 1 ? NULL : "lockdep has turned itself off after an earlier report";
-}
-
-static bool panics_on_warning(void)
-{
-	FILE *f = fopen("/proc/sys/kernel/panic_on_warn", "re");
-	int on = 0;
-
-	if (!f)
-		return false;
-	if (fscanf(f, "%d", &on) != 1)
-		on = 0;
-	fclose(f);
-	return on;
 }
 
 FIXTURE_SETUP(exclusive)
@@ -82,8 +44,7 @@ FIXTURE_SETUP(exclusive)
 	if (self->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
 
-	/* A place in the code warns once, let it do so again. */
-	fault_knob_write("/sys/kernel/debug/clear_warn_once", "1");
+	rearm_warnings();
 
 	self->vm = vm_create(NR_VCPUS);
 	for (i = 0; i < NR_VCPUS; i++)
@@ -96,47 +57,13 @@ FIXTURE_TEARDOWN(exclusive)
 {
 	close(self->gic);
 	kvm_vm_free(self->vm);
-	EXPECT_NO_SPLAT(self->kmsg);
-	close(self->kmsg);
+	kmsg_close(_metadata, self->kmsg);
 }
 
 TEST_F(exclusive, redist_unlocked)
 {
-	const char *missing = kvm_lifecycle_missing("unlocked");
-	bool warned = false;
-	char line[512];
-	int file, r;
-
-	if (missing)
-		SKIP(return, "%s", missing);
-	if (panics_on_warning())
-		SKIP(return, "panic_on_warn is set, and a warning is what is tested for");
-
-	file = __kvm_lifecycle_open("unlocked");
-	ASSERT_GE(file, 0)
-		TH_LOG("open unlocked: %s", strerror(-file));
-
-	r = __kvm_lifecycle_write(file, "%d 1 " FUNCTION " locked", self->vm->fd);
-	ASSERT_EQ(0, r)
-		TH_LOG(FUNCTION "() with vcpu->mutex: %s", strerror(-r));
-	while (kmsg_find_splat(self->kmsg, line, sizeof(line))) {
-		TH_LOG(FUNCTION "() with vcpu->mutex: wanted no report, got '%s'", line);
-		_metadata->exit_code = KSFT_FAIL;
-	}
-
-	ASSERT_EQ(0, __kvm_lifecycle_write(file, "%d 1 " FUNCTION, self->vm->fd));
-	while (kmsg_find_splat(self->kmsg, line, sizeof(line))) {
-		if (strstr(line, "WARNING:") && strstr(line, ASSERTED_AT)) {
-			warned = true;
-			continue;
-		}
-		TH_LOG("kernel splat: %s", line);
-		_metadata->exit_code = KSFT_FAIL;
-	}
-	EXPECT_TRUE(warned)
-		TH_LOG(FUNCTION "() without vcpu->mutex: wanted a warning of lockdep, got none");
-
-	close(file);
+	expect_mutex_asserted(_metadata, self->kmsg, self->vm, 1, "vgic_v3_redist_uaccess",
+			      "vgic_uaccess");
 }
 
 /* All that userspace can do, or try to do, isn't reported. */

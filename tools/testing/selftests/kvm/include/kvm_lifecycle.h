@@ -27,6 +27,8 @@
 #include <linux/compiler.h>
 #include <linux/kernel.h>
 
+#include "kselftest_harness.h"
+
 #include "kvm_util.h"
 #include "test_util.h"
 
@@ -48,6 +50,16 @@ static inline int __kvm_lifecycle_open(const char *file)
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
+}
+
+/* The same, but the test fails if the file can't be opened. */
+static inline int kvm_lifecycle_open(struct __test_metadata *_metadata, const char *file)
+{
+	int fd = __kvm_lifecycle_open(file);
+
+	ASSERT_LE(0, fd)
+		TH_LOG("open %s: %s", file, strerror(-fd));
+	return fd;
 }
 
 /* Write one command.  Returns 0 or -errno. */
@@ -258,6 +270,56 @@ do {										\
 	}									\
 } while (0)
 
+/* The end of a fixture whose kmsg_open() may have failed. */
+static inline void kmsg_close(struct __test_metadata *_metadata, int fd)
+{
+	if (fd < 0)
+		return;
+
+	EXPECT_NO_SPLAT(fd);
+	close(fd);
+}
+
+/* Why lockdep can't report anything, or NULL. */
+static inline const char *lockdep_missing(void)
+{
+	static char reason[128];
+	char line[128];
+	int on = -1;
+	FILE *f;
+
+	f = fopen("/proc/lockdep_stats", "re");
+	if (!f) {
+		snprintf(reason, sizeof(reason),
+			 "lockdep (CONFIG_PROVE_LOCKING): /proc/lockdep_stats: %s",
+			 strerror(errno));
+		return reason;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " debug_locks: %d", &on) == 1)
+			break;
+	}
+	fclose(f);
+
+	if (on == 1)
+		return NULL;
+	return on ? "/proc/lockdep_stats doesn't say whether lockdep is on" :
+		    "lockdep has turned itself off after an earlier report";
+}
+
+static inline bool panics_on_warning(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/panic_on_warn", "re");
+	int on = 0;
+
+	if (!f)
+		return false;
+	if (fscanf(f, "%d", &on) != 1)
+		on = 0;
+	fclose(f);
+	return on;
+}
+
 /* KVM_CREATE_VCPU, returns the vCPU's file descriptor or -errno. */
 static inline int __vcpu_fd_create(struct kvm_vm *vm, u32 id)
 {
@@ -441,6 +503,64 @@ static inline void fault_disarm_cache(struct fault_injection *fi)
 	fault_knob_write("/proc/thread-self/make-it-fail", "0");
 	fault_knob_write(FAULT_FAILSLAB "cache-filter", "N");
 	fault_knob_write(fi->slab_knob, "0");
+}
+
+/*
+ * A place in the code warns once.  Let it do so again, e.g. if the test is run
+ * twice.  Where that isn't possible there is one warning per boot.
+ */
+static inline void rearm_warnings(void)
+{
+	fault_knob_write("/sys/kernel/debug/clear_warn_once", "1");
+}
+
+/*
+ * @function relies on the vCPU's mutex, and lockdep says so: @where, which is
+ * @function or one that it calls, warns if the mutex isn't held, and doesn't if
+ * it is.
+ */
+static inline void expect_mutex_asserted(struct __test_metadata *_metadata, int kmsg,
+					 struct kvm_vm *vm, u32 vcpu_id, const char *function,
+					 const char *where)
+{
+	const char *missing = kvm_lifecycle_missing("unlocked");
+	char line[512], at[64];
+	bool warned = false;
+	int file, r;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (panics_on_warning())
+		SKIP(return, "panic_on_warn is set, and a warning is what is tested for");
+
+	EXPECT_NO_SPLAT(kmsg);
+	file = kvm_lifecycle_open(_metadata, "unlocked");
+
+	r = __kvm_lifecycle_write(file, "%d %u %s locked", vm->fd, vcpu_id, function);
+	if (r == -ENOENT)
+		SKIP(return, "this kernel has no %s()", function);
+	ASSERT_EQ(0, r)
+		TH_LOG("%s() with vcpu->mutex: %s", function, strerror(-r));
+	while (kmsg_find_splat(kmsg, line, sizeof(line))) {
+		TH_LOG("%s() with vcpu->mutex: wanted no report, got '%s'", function, line);
+		_metadata->exit_code = KSFT_FAIL;
+	}
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(file, "%d %u %s", vm->fd, vcpu_id, function));
+	snprintf(at, sizeof(at), " at %s+", where);
+	while (kmsg_find_splat(kmsg, line, sizeof(line))) {
+		if (strstr(line, "WARNING:") && strstr(line, at)) {
+			warned = true;
+			continue;
+		}
+		TH_LOG("kernel splat: %s", line);
+		_metadata->exit_code = KSFT_FAIL;
+	}
+	EXPECT_TRUE(warned)
+		TH_LOG("%s() without vcpu->mutex: wanted a warning of lockdep, got none",
+		       function);
+
+	close(file);
 }
 
 #endif /* SELFTEST_KVM_LIFECYCLE_H */

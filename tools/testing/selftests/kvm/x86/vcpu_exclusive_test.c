@@ -72,55 +72,6 @@ FIXTURE(exclusive) {
 	struct exclusive_test t;
 };
 
-/* Why lockdep can't report anything, or NULL. */
-static const char *lockdep_missing(void)
-{
-	static char reason[128];
-	char line[128];
-	int on = -1;
-	FILE *f;
-
-	f = fopen("/proc/lockdep_stats", "re");
-	if (!f) {
-		snprintf(reason, sizeof(reason),
-			 "lockdep (CONFIG_PROVE_LOCKING): /proc/lockdep_stats: %s",
-			 strerror(errno));
-		return reason;
-	}
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, " debug_locks: %d", &on) == 1)
-			break;
-	}
-	fclose(f);
-
-	if (on == 1)
-		return NULL;
-	return on ? "/proc/lockdep_stats doesn't say whether lockdep is on" :
-		    "lockdep has turned itself off after an earlier report";
-}
-
-static bool panics_on_warning(void)
-{
-	FILE *f = fopen("/proc/sys/kernel/panic_on_warn", "re");
-	int on = 0;
-
-	if (!f)
-		return false;
-	if (fscanf(f, "%d", &on) != 1)
-		on = 0;
-	fclose(f);
-	return on;
-}
-
-/*
- * A place in the code warns once.  Let it do so again, e.g. if the test is run
- * twice.  Where that isn't possible there is one warning per boot.
- */
-static void rearm_warnings(void)
-{
-	fault_knob_write("/sys/kernel/debug/clear_warn_once", "1");
-}
-
 FIXTURE_SETUP(exclusive)
 {
 	struct exclusive_test *t = &self->t;
@@ -149,10 +100,7 @@ FIXTURE_TEARDOWN(exclusive)
 		close(t->file);
 	if (t->vm)
 		kvm_vm_free(t->vm);
-	if (t->kmsg >= 0) {
-		EXPECT_NO_SPLAT(t->kmsg);
-		close(t->kmsg);
-	}
+	kmsg_close(_metadata, t->kmsg);
 }
 
 /* A VM with a vCPU that has both a Hyper-V context and memory for an L2. */
@@ -178,57 +126,13 @@ static struct kvm_vcpu *create_vcpu(struct exclusive_test *t)
 	return vcpu;
 }
 
-/* The function is called with and without vCPU0's mutex. */
-static void expect_reported_without_mutex(struct __test_metadata *_metadata,
-					  struct exclusive_test *t, const char *function)
-{
-	const char *missing = kvm_lifecycle_missing("unlocked");
-	char line[512], where[64];
-	bool warned = false;
-	int r;
-
-	if (missing)
-		SKIP(return, "%s", missing);
-	if (panics_on_warning())
-		SKIP(return, "panic_on_warn is set, and a warning is what is tested for");
-
-	t->file = __kvm_lifecycle_open("unlocked");
-	ASSERT_LE(0, t->file)
-		TH_LOG("open unlocked: %s", strerror(-t->file));
-
-	create_vcpu(t);
-	EXPECT_NO_SPLAT(t->kmsg);
-
-	r = __kvm_lifecycle_write(t->file, "%d 0 %s locked", t->vm->fd, function);
-	if (r == -ENOENT)
-		SKIP(return, "this kernel has no %s()", function);
-	ASSERT_EQ(0, r);
-	while (kmsg_find_splat(t->kmsg, line, sizeof(line))) {
-		TH_LOG("%s() with vcpu->mutex: wanted no report, got '%s'", function, line);
-		_metadata->exit_code = KSFT_FAIL;
-	}
-
-	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, "%d 0 %s", t->vm->fd, function));
-	snprintf(where, sizeof(where), " at %s+", function);
-	while (kmsg_find_splat(t->kmsg, line, sizeof(line))) {
-		if (strstr(line, "WARNING:") && strstr(line, where)) {
-			warned = true;
-			continue;
-		}
-		TH_LOG("kernel splat: %s", line);
-		_metadata->exit_code = KSFT_FAIL;
-	}
-	EXPECT_TRUE(warned)
-		TH_LOG("%s() without vcpu->mutex: wanted a warning of lockdep, got none",
-		       function);
-}
-
 TEST_F_TIMEOUT(exclusive, hyperv_unlocked, SUBTEST_TIMEOUT_S)
 {
 	if (!kvm_has_cap(KVM_CAP_HYPERV_CPUID))
 		SKIP(return, "KVM doesn't emulate Hyper-V");
 
-	expect_reported_without_mutex(_metadata, &self->t, HV_FUNCTION);
+	create_vcpu(&self->t);
+	expect_mutex_asserted(_metadata, self->t.kmsg, self->t.vm, 0, HV_FUNCTION, HV_FUNCTION);
 }
 
 TEST_F_TIMEOUT(exclusive, nested_unlocked, SUBTEST_TIMEOUT_S)
@@ -236,7 +140,9 @@ TEST_F_TIMEOUT(exclusive, nested_unlocked, SUBTEST_TIMEOUT_S)
 	if (!kvm_cpu_has(X86_FEATURE_SVM))
 		SKIP(return, "KVM doesn't support nested SVM");
 
-	expect_reported_without_mutex(_metadata, &self->t, NESTED_FUNCTION);
+	create_vcpu(&self->t);
+	expect_mutex_asserted(_metadata, self->t.kmsg, self->t.vm, 0, NESTED_FUNCTION,
+			      NESTED_FUNCTION);
 }
 
 /* What isn't a call of a listed function for a vCPU that exists does nothing. */
@@ -259,9 +165,7 @@ TEST_F_TIMEOUT(exclusive, unlocked_bad_commands, SUBTEST_TIMEOUT_S)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	t->file = __kvm_lifecycle_open("unlocked");
-	ASSERT_LE(0, t->file)
-		TH_LOG("open unlocked: %s", strerror(-t->file));
+	t->file = kvm_lifecycle_open(_metadata, "unlocked");
 	vcpu = create_vcpu(t);
 
 	for (i = 0; i < (int)ARRAY_SIZE(bad); i++) {
@@ -411,9 +315,7 @@ TEST_F_TIMEOUT(exclusive, hyperv_published_too_early, SUBTEST_TIMEOUT_S)
 	if (!find_two_cpus(cpus))
 		SKIP(return, "two CPUs are needed");
 
-	t->file = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, t->file)
-		TH_LOG("open pause: %s", strerror(-t->file));
+	t->file = kvm_lifecycle_open(_metadata, "pause");
 
 	/* Nothing makes vCPU1 a Hyper-V one yet. */
 	t->vm = vm_create_with_vcpus(2, flush_guest_code, vcpus);
