@@ -12,12 +12,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -30,7 +28,6 @@
 
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
-#define POLL_US			1000
 
 /* A function that the test can have called by its own task at any time. */
 #define PAUSED_FUNCTION		"kvm_dev_ioctl"
@@ -90,7 +87,7 @@ FIXTURE_SETUP(lifecycle)
 	t->kvm_fd = open_kvm_dev_path_or_exit();
 	ASSERT_EQ(0, pipe(t->pipe));
 	t->vm = vm_create_barebones();
-	t->vcpu_fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(long)VCPU_ID);
+	t->vcpu_fd = __vcpu_fd_create(t->vm, VCPU_ID);
 	ASSERT_LE(0, t->vcpu_fd);
 }
 
@@ -106,21 +103,7 @@ FIXTURE_TEARDOWN(lifecycle)
 	close(t->pipe[1]);
 	close(t->kvm_fd);
 	kvm_vm_free(t->vm);
-	EXPECT_NO_SPLAT(t->kmsg);
-	close(t->kmsg);
-}
-
-static struct timespec now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts;
-}
-
-static bool timed_out(struct timespec start)
-{
-	return timespec_elapsed(start).tv_sec >= WAIT_S;
+	kmsg_close(_metadata, t->kmsg);
 }
 
 static void expect_text(struct __test_metadata *_metadata, int fd, const char *want,
@@ -271,8 +254,7 @@ TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
 			close(fd);
 	}
 
-	fd = __kvm_lifecycle_open("parts");
-	ASSERT_LE(0, fd);
+	fd = kvm_lifecycle_open(_metadata, "parts");
 	expect_junk_refused(_metadata, fd, false);
 	expect_refused(_metadata, fd, EINVAL, "release");
 	close(fd);
@@ -289,16 +271,14 @@ TEST_F_TIMEOUT(lifecycle, vcpu_index, SUBTEST_TIMEOUT_S)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	fd = __kvm_lifecycle_open("vcpu_index");
-	ASSERT_LE(0, fd);
-	fd2 = __kvm_lifecycle_open("vcpu_index");
-	ASSERT_LE(0, fd2);
+	fd = kvm_lifecycle_open(_metadata, "vcpu_index");
+	fd2 = kvm_lifecycle_open(_metadata, "vcpu_index");
 
 	/* Reading doesn't wait for something to happen. */
 	while (kvm_lifecycle_read(fd, one, sizeof(one)) > 0)
 		;
 
-	vcpu = __vm_ioctl(t->vm, KVM_CREATE_VCPU, (void *)(long)(VCPU_ID + 1));
+	vcpu = __vcpu_fd_create(t->vm, VCPU_ID + 1);
 	ASSERT_LE(0, vcpu);
 
 	/* No room for a line: nothing is handed out, and nothing is lost. */
@@ -330,8 +310,7 @@ TEST_F_TIMEOUT(lifecycle, trylock, SUBTEST_TIMEOUT_S)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	fd = __kvm_lifecycle_open("trylock");
-	ASSERT_LE(0, fd);
+	fd = kvm_lifecycle_open(_metadata, "trylock");
 	expect_text(_metadata, fd, "calls 0 failed 0 total_ns 0 max_ns 0\n", "open");
 	expect_junk_refused(_metadata, fd, false);
 	expect_refused_fmt(fd, EINVAL, "%d", t->vm->fd);
@@ -348,8 +327,7 @@ TEST_F_TIMEOUT(lifecycle, get_vcpu, SUBTEST_TIMEOUT_S)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	fd = __kvm_lifecycle_open("get_vcpu");
-	ASSERT_LE(0, fd);
+	fd = kvm_lifecycle_open(_metadata, "get_vcpu");
 	EXPECT_EQ(-ENODATA, kvm_lifecycle_read(fd, buf, sizeof(buf)));
 
 	/* Before and after there is an answer that a bad command could change. */
@@ -377,8 +355,7 @@ static void test_vm_file(struct __test_metadata *_metadata, struct lifecycle_tes
 	char buf[1024];
 	int fd, i;
 
-	fd = __kvm_lifecycle_open(file);
-	ASSERT_LE(0, fd);
+	fd = kvm_lifecycle_open(_metadata, file);
 	EXPECT_EQ(-ENODATA, kvm_lifecycle_read(fd, buf, sizeof(buf)));
 
 	for (i = 0; i < 2; i++) {
@@ -429,40 +406,29 @@ static bool thread_lives(int tid)
 /* A thread that has exited may be seen for a moment. */
 static bool thread_goes(int tid)
 {
-	struct timespec start = now();
+	u64 start = now_ms();
 
 	while (thread_lives(tid)) {
-		if (timed_out(start))
+		if (timed_out(start, WAIT_S))
 			return false;
 		usleep(POLL_US);
 	}
 	return true;
 }
 
-static int injector_tid(int fd)
-{
-	char buf[128];
-	int tid;
-
-	if (kvm_lifecycle_read(fd, buf, sizeof(buf)) <= 0 || sscanf(buf, "tid %d ", &tid) != 1)
-		return -1;
-	return tid;
-}
-
 #ifdef __x86_64__
 TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 {
 	const char *missing = kvm_lifecycle_missing("ga_log");
-	int fd, tid, running, n;
-	u32 sent, last;
+	struct injector_state s, last;
 	char buf[128];
+	int fd, tid;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	fd = __kvm_lifecycle_open("ga_log");
-	ASSERT_LE(0, fd);
-	tid = injector_tid(fd);
+	fd = kvm_lifecycle_open(_metadata, "ga_log");
+	tid = injector_read(fd).tid;
 	ASSERT_LT(0, tid);
 	EXPECT_TRUE(thread_lives(tid));
 	snprintf(buf, sizeof(buf), "tid %d sent 0 running 0\n", tid);
@@ -479,27 +445,23 @@ TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 	expect_refused(_metadata, fd, EINVAL, "inject 1 -1 1 0");
 	expect_refused(_metadata, fd, EINVAL, "inject 1 4096 1 0");
 	expect_refused(_metadata, fd, EINVAL, "inject 1 0 0 0");
-	expect_refused_fmt(fd, EINVAL, "inject 1 0 %d 0", MAX_COUNT + 1);
-	expect_refused_fmt(fd, EINVAL, "inject 1 0 1 %d", MAX_GAP_US + 1);
 	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1 -1");
 	expect_refused(_metadata, fd, EINVAL, "stop 1");
 	expect_refused(_metadata, fd, EINVAL, "stopp");
+	expect_refused_fmt(fd, EINVAL, "inject 1 0 %d 0", MAX_COUNT + 1);
+	expect_refused_fmt(fd, EINVAL, "inject 1 0 1 %d", MAX_GAP_US + 1);
 
 	/* The largest command there is: one at a time, and it can be stopped. */
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "inject 1 0 %d %d\n", MAX_COUNT, MAX_GAP_US));
 	EXPECT_EQ(-EBUSY, __kvm_lifecycle_write(fd, "inject 1 0 1 0"));
 	EXPECT_EQ(-EINVAL, __kvm_lifecycle_write(fd, "inject 0 0 1 0"));
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %*d sent %u running %d", &last, &running);
-	ASSERT_EQ(2, n);
-	EXPECT_EQ(1, running);
+	last = injector_read(fd);
+	EXPECT_EQ(1, last.running);
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "stop"));
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %*d sent %u running %d", &sent, &running);
-	ASSERT_EQ(2, n);
-	EXPECT_EQ(0, running);
-	EXPECT_LE(last, sent);
-	EXPECT_GT(MAX_COUNT, sent);
+	s = injector_read(fd);
+	EXPECT_EQ(0, s.running);
+	EXPECT_LE(last.sent, s.sent);
+	EXPECT_GT(MAX_COUNT, s.sent);
 
 	/* There is nothing to stop, which is no error, and it can start again. */
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "stop"));
@@ -513,21 +475,15 @@ TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 /* Let the IOMMU's driver process an entry.  Did KVM's notifier get it? */
 static bool kvm_is_notified(struct __test_metadata *_metadata, int iommu)
 {
-	int pause, hits = -1, n;
-	char buf[256];
+	int pause = kvm_lifecycle_open(_metadata, "pause");
+	int hits;
 
-	pause = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, pause);
-	ASSERT_EQ(0, __kvm_lifecycle_write(pause, "avic_ga_log_notifier %d 1 1",
-					   injector_tid(iommu)));
+	pause_arm(pause, "avic_ga_log_notifier", injector_read(iommu).tid, 1);
 	ASSERT_EQ(0, __kvm_lifecycle_write(iommu, "process 1"));
 	do {
 		usleep(POLL_US);
-		ASSERT_LT(0, kvm_lifecycle_read(iommu, buf, sizeof(buf)));
-	} while (strstr(buf, "running 1"));
-	ASSERT_LT(0, kvm_lifecycle_read(pause, buf, sizeof(buf)));
-	n = sscanf(buf, "hits %d", &hits);
-	ASSERT_EQ(1, n);
+	} while (injector_read(iommu).running);
+	hits = pause_read(pause).hits;
 	close(pause);
 	return hits;
 }
@@ -535,9 +491,8 @@ static bool kvm_is_notified(struct __test_metadata *_metadata, int iommu)
 /* KVM's notifier is back whatever was done to it. */
 static void expect_notifier_back(struct __test_metadata *_metadata, const char *after)
 {
-	int fd = __kvm_lifecycle_open("iommu");
+	int fd = kvm_lifecycle_open(_metadata, "iommu");
 
-	ASSERT_LE(0, fd);
 	EXPECT_TRUE(kvm_is_notified(_metadata, fd))
 		TH_LOG("after %s: KVM's notifier isn't called any more", after);
 	close(fd);
@@ -546,9 +501,10 @@ static void expect_notifier_back(struct __test_metadata *_metadata, const char *
 TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 {
 	const char *missing = kvm_lifecycle_missing("iommu");
-	int fd, tid, running, n, status;
-	u32 sent, calls;
+	struct injector_state s;
+	int fd, tid, status;
 	char buf[256];
+	u32 calls;
 	pid_t pid;
 
 	/* Whose notifier it is that is replaced. */
@@ -557,9 +513,8 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	fd = __kvm_lifecycle_open("iommu");
-	ASSERT_LE(0, fd);
-	tid = injector_tid(fd);
+	fd = kvm_lifecycle_open(_metadata, "iommu");
+	tid = injector_read(fd).tid;
 	ASSERT_LT(0, tid);
 	EXPECT_TRUE(thread_lives(tid));
 	snprintf(buf, sizeof(buf), "tid %d sent 0 running 0 calls 0 inside 0\n"
@@ -574,15 +529,15 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 	expect_refused(_metadata, fd, EINVAL, "process 0");
 	expect_refused(_metadata, fd, EINVAL, "process -1");
 	expect_refused(_metadata, fd, EINVAL, "process 1 1");
-	expect_refused_fmt(fd, EINVAL, "process %d", MAX_COUNT + 1);
 	expect_refused(_metadata, fd, EINVAL, "register");
 	expect_refused(_metadata, fd, EINVAL, "register -1");
 	expect_refused(_metadata, fd, EINVAL, "register 1 1");
-	expect_refused_fmt(fd, EINVAL, "register %d", MAX_BUSY_US + 1);
 	expect_refused(_metadata, fd, EINVAL, "unregister 1");
-	expect_refused(_metadata, fd, ENOENT, "unregister");
 	expect_refused(_metadata, fd, EINVAL, "restore 1");
 	expect_refused(_metadata, fd, EINVAL, "stop 1");
+	expect_refused_fmt(fd, EINVAL, "process %d", MAX_COUNT + 1);
+	expect_refused_fmt(fd, EINVAL, "register %d", MAX_BUSY_US + 1);
+	expect_refused(_metadata, fd, ENOENT, "unregister");
 
 	/* One notifier at a time, and none when there is none. */
 	EXPECT_TRUE(kvm_is_notified(_metadata, fd));
@@ -604,12 +559,11 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 	EXPECT_EQ(-EBUSY, __kvm_lifecycle_write(fd, "process 1"));
 	EXPECT_EQ(-EBUSY, __kvm_lifecycle_write(fd, "restore"));
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "stop"));
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %*d sent %u running %d calls %u", &sent, &running, &calls);
-	ASSERT_EQ(3, n);
-	EXPECT_EQ(0, running);
-	EXPECT_EQ(calls, sent + 1);
-	EXPECT_GT(MAX_COUNT, sent);
+	s = injector_read(fd);
+	kvm_lifecycle_scan(fd, 1, "tid %*d sent %*u running %*d calls %u", &calls);
+	EXPECT_EQ(0, s.running);
+	EXPECT_EQ(calls, s.sent + 1);
+	EXPECT_GT(MAX_COUNT, s.sent);
 
 	/* Closed in the middle of all of it. */
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "process %d", MAX_COUNT));
@@ -638,11 +592,10 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 /* One entry of the paused function, in ms. */
 static long paused_call(struct lifecycle_test *t)
 {
-	struct timespec start = now(), elapsed;
+	u64 start = now_ms();
 
 	ioctl(t->kvm_fd, KVM_GET_API_VERSION, 0);
-	elapsed = timespec_elapsed(start);
-	return elapsed.tv_sec * 1000 + elapsed.tv_nsec / 1000000;
+	return now_ms() - start;
 }
 
 TEST_F_TIMEOUT(lifecycle, pause, SUBTEST_TIMEOUT_S)
@@ -650,13 +603,12 @@ TEST_F_TIMEOUT(lifecycle, pause, SUBTEST_TIMEOUT_S)
 	struct lifecycle_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("pause");
 	const int delay_ms = 300;
-	int fd, fd2, tid = syscall(SYS_gettid);
+	int fd, fd2, tid = gettid();
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	fd = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, fd);
+	fd = kvm_lifecycle_open(_metadata, "pause");
 	expect_text(_metadata, fd, "hits 0 inside 0 done 0\n", "open");
 
 	expect_junk_refused(_metadata, fd, true);
@@ -692,8 +644,7 @@ TEST_F_TIMEOUT(lifecycle, pause, SUBTEST_TIMEOUT_S)
 	expect_text(_metadata, fd, "hits 2 inside 0 done 2\n", "two hits");
 
 	/* Another file is another pause point. */
-	fd2 = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, fd2);
+	fd2 = kvm_lifecycle_open(_metadata, "pause");
 	expect_text(_metadata, fd2, "hits 0 inside 0 done 0\n", "open");
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd2, "%s %d 1 %d", PAUSED_FUNCTION, tid, MAX_HITS));
 	paused_call(t);
@@ -730,28 +681,22 @@ TEST_F_TIMEOUT(lifecycle, release, SUBTEST_TIMEOUT_S)
 {
 	struct lifecycle_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("pause");
-	struct timespec start;
 	pthread_t thread;
-	char buf[128];
-	int fd, hits, n;
+	u64 start;
+	int fd;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "two CPUs are needed");
 
-	fd = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, fd);
+	fd = kvm_lifecycle_open(_metadata, "pause");
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s 0 %d 1", PAUSED_FUNCTION, MAX_DELAY_US));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, paused_thread, t));
 
-	start = now();
-	do {
-		ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-		n = sscanf(buf, "hits %d ", &hits);
-		ASSERT_EQ(1, n);
-		ASSERT_FALSE(timed_out(start));
-	} while (!hits);
+	start = now_ms();
+	while (!pause_read(fd).hits)
+		ASSERT_FALSE(timed_out(start, WAIT_S));
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "release"));
 	expect_text(_metadata, fd, "hits 1 inside 0 done 1\n", "release");
@@ -765,7 +710,7 @@ TEST_F_TIMEOUT(lifecycle, killed_process, SUBTEST_TIMEOUT_S)
 	struct lifecycle_test *t = &self->t;
 	bool inject = kvm_lifecycle_available("ga_log");
 	const char *missing = kvm_lifecycle_missing("pause");
-	int tid = syscall(SYS_gettid);
+	int tid = gettid();
 	int ready[2], injector, status, i;
 	long ms;
 	pid_t pid;
@@ -783,7 +728,7 @@ TEST_F_TIMEOUT(lifecycle, killed_process, SUBTEST_TIMEOUT_S)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		injector = -1;
 		if (inject) {
-			injector = injector_tid(ga_log_fd);
+			injector = injector_read(ga_log_fd).tid;
 			if (__kvm_lifecycle_write(ga_log_fd, "inject 1 0 %d %d", MAX_COUNT,
 						  MAX_GAP_US))
 				_exit(1);

@@ -30,7 +30,6 @@
 #include <time.h>
 
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 
 #include "kselftest_harness.h"
@@ -45,10 +44,6 @@
 
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			10
-#define POLL_US			1000
-
-/* The longest that kvm_lifecycle pauses at once. */
-#define PAUSE_US		1000000
 
 /* See above: for the case that the machine is so slow that a pause is too short. */
 #define NR_ATTEMPTS		5
@@ -57,8 +52,6 @@
 #define ID_FIRST		2
 #define ID_PAUSED		5
 #define ID_OTHER		7
-
-#define SPLIT_IRQCHIP_PINS	24
 
 #define BENCH_VCPUS		64
 #define BENCH_ROUNDS		20
@@ -77,21 +70,9 @@
 #define HAD_TO_WAIT_FOR_UNDONE \
 	"wanted vCPUs to be created while another one is being undone, had to wait %d times"
 
-/* A thread that creates one vCPU, on the CPU for the thread that is paused. */
-struct creator {
-	pthread_t thread;
-	struct kvm_vm *vm;
-	cpu_set_t cpus;
-	u32 id;
-	int tid;
-	bool go;
-	bool done;
-	int fd;			/* or -errno */
-};
-
 struct create_test {
 	struct kvm_vm *vm;
-	cpu_set_t paused_cpus;
+	int paused_cpu;
 	int fds[2 * NR_ATTEMPTS + 8];
 	int nr_fds;
 	int pause;
@@ -117,41 +98,6 @@ FIXTURE_VARIANT_ADD(create, irqchip) {
 };
 #endif
 
-static struct kvm_vm *create_vm(bool irqchip)
-{
-	struct kvm_vm *vm = vm_create_barebones();
-
-#ifdef __x86_64__
-	if (irqchip)
-		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
-#endif
-	return vm;
-}
-
-/*
- * The thread that is paused gets a CPU of its own, as a pause doesn't let go of
- * it.  All others, which inherit the test's affinity, share the rest.  Not the
- * first CPU, where SRCU does its work.  Returns false if there is one CPU only.
- */
-static bool split_cpus(struct __test_metadata *_metadata, struct create_test *t)
-{
-	cpu_set_t others;
-	int cpu;
-
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(others), &others));
-	if (CPU_COUNT(&others) < 2)
-		return false;
-
-	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &others); cpu--)
-		;
-
-	CPU_CLR(cpu, &others);
-	CPU_ZERO(&t->paused_cpus);
-	CPU_SET(cpu, &t->paused_cpus);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(others), &others));
-	return true;
-}
-
 static void set_up(struct __test_metadata *_metadata, struct create_test *t, bool irqchip)
 {
 	const char *missing = kvm_lifecycle_missing("pause");
@@ -163,18 +109,17 @@ static void set_up(struct __test_metadata *_metadata, struct create_test *t, boo
 
 	if (missing)
 		SKIP(return, "%s", missing);
-	if (!split_cpus(_metadata, t))
+	t->paused_cpu = set_cpu_aside();
+	if (t->paused_cpu < 0)
 		SKIP(return, "two CPUs are needed");
 
-	t->pause = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, t->pause)
-		TH_LOG("open pause: %s", strerror(-t->pause));
+	t->pause = kvm_lifecycle_open(_metadata, "pause");
 
 	t->kmsg = kmsg_open();
 	if (t->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 
-	t->vm = create_vm(irqchip);
+	t->vm = vm_create_raw(irqchip);
 }
 
 static void free_vm(struct create_test *t)
@@ -191,10 +136,7 @@ static void tear_down(struct __test_metadata *_metadata, struct create_test *t)
 		close(t->pause);
 	if (t->vm)
 		free_vm(t);
-	if (t->kmsg >= 0) {
-		EXPECT_NO_SPLAT(t->kmsg);
-		close(t->kmsg);
-	}
+	kmsg_close(_metadata, t->kmsg);
 }
 
 FIXTURE_SETUP(create)
@@ -222,28 +164,6 @@ FIXTURE_TEARDOWN(create_once)
 	tear_down(_metadata, &self->t);
 }
 
-static struct timespec now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts;
-}
-
-static bool timed_out(struct timespec start)
-{
-	return timespec_elapsed(start).tv_sec >= WAIT_S;
-}
-
-/* The lowest free file descriptor, i.e. the next one that is handed out. */
-static int guess_fd(struct kvm_vm *vm)
-{
-	int fd = kvm_dup(vm->fd);
-
-	kvm_close(fd);
-	return fd;
-}
-
 /* Returns 0, or the -errno of the creation. */
 static int keep_vcpu(struct create_test *t, int fd)
 {
@@ -260,86 +180,32 @@ static int create_vcpu(struct create_test *t, u32 id)
 	return keep_vcpu(t, __vcpu_fd_create(t->vm, id));
 }
 
-static void *creator_thread(void *arg)
+/* A thread that creates one vCPU, on the CPU for the thread that is paused. */
+static void start_creator(struct create_test *t, struct racer *c, u32 id)
 {
-	struct creator *c = arg;
-
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(c->cpus), &c->cpus),
-		    "sched_setaffinity: %s", strerror(errno));
-	WRITE_ONCE(c->tid, syscall(SYS_gettid));
-	while (!READ_ONCE(c->go))
-		usleep(POLL_US);
-
-	WRITE_ONCE(c->fd, __vcpu_fd_create(c->vm, c->id));
-	WRITE_ONCE(c->done, true);
-	return NULL;
+	*c = (struct racer) { .fn = race_create, .arg = t->vm, .val = id };
+	racer_start(c, t->paused_cpu);
 }
 
-static void start_creator(struct __test_metadata *_metadata, struct create_test *t,
-			  struct creator *c, u32 id)
+static bool is_paused(struct create_test *t)
 {
-	c->vm = t->vm;
-	c->id = id;
-	c->cpus = t->paused_cpus;
-	ASSERT_EQ(0, pthread_create(&c->thread, NULL, creator_thread, c));
-	while (!READ_ONCE(c->tid))
-		usleep(POLL_US);
-}
-
-struct pause_state {
-	int hits;
-	int inside;
-	int done;
-};
-
-static void get_pause(struct __test_metadata *_metadata, struct create_test *t,
-		      struct pause_state *p)
-{
-	char buf[128];
-	int n;
-
-	ASSERT_LT(0, kvm_lifecycle_read(t->pause, buf, sizeof(buf)));
-	n = sscanf(buf, "hits %d inside %d done %d", &p->hits, &p->inside, &p->done);
-	ASSERT_EQ(3, n);
-}
-
-static bool is_paused(struct __test_metadata *_metadata, struct create_test *t)
-{
-	struct pause_state p;
-
-	get_pause(_metadata, t, &p);
-	return p.inside;
+	return pause_read(t->pause).inside;
 }
 
 /* Returns once the creator is held at the entry of @function. */
 static void pause_creator(struct __test_metadata *_metadata, struct create_test *t,
-			  struct creator *c, const char *function)
+			  struct racer *c, const char *function)
 {
-	struct timespec start;
-	struct pause_state p;
-	int r;
-
-	r = __kvm_lifecycle_write(t->pause, "%s %d %d 1", function, c->tid, PAUSE_US);
-	ASSERT_EQ(0, r)
-		TH_LOG("can't pause %s(): %s", function, strerror(-r));
-	WRITE_ONCE(c->go, true);
-
-	start = now();
-	do {
-		usleep(POLL_US);
-		get_pause(_metadata, t, &p);
-		ASSERT_FALSE(timed_out(start))
-			TH_LOG("%s() wasn't called in %d s", function, WAIT_S);
-	} while (!p.hits);
+	ASSERT_TRUE(racer_go_to(c, t->pause, function, WAIT_S))
+		TH_LOG("%s() wasn't called in %d s", function, WAIT_S);
 }
 
 /* Let the creator go on, and return what KVM_CREATE_VCPU returned. */
 static int end_creator(struct __test_metadata *_metadata, struct create_test *t,
-		       struct creator *c)
+		       struct racer *c)
 {
 	ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "release"));
-	pthread_join(c->thread, NULL);
-	return keep_vcpu(t, c->fd);
+	return keep_vcpu(t, racer_join(c));
 }
 
 /* Uses a vCPU as soon as there is a file descriptor to use it by. */
@@ -377,7 +243,7 @@ TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
 {
 	struct guesser g = { .ioctl = KVM_GET_MP_STATE };
 	struct create_test *t = &self->t;
-	struct creator c = {};
+	struct racer c;
 	bool used_early;
 
 	if (!kvm_check_cap(KVM_CAP_MP_STATE))
@@ -385,8 +251,8 @@ TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
 
 	ASSERT_EQ(0, create_vcpu(t, ID_FIRST));
 
-	start_creator(_metadata, t, &c, ID_PAUSED);
-	g.fd = guess_fd(t->vm);
+	start_creator(t, &c, ID_PAUSED);
+	g.fd = next_fd(t->vm);
 	ASSERT_EQ(0, pthread_create(&g.thread, NULL, guesser_thread, &g));
 
 	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_postcreate");
@@ -394,14 +260,14 @@ TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
 		usleep(POLL_US);
 		/* In this order, so that what is seen has come before the end. */
 		used_early = READ_ONCE(g.done);
-		used_early &= is_paused(_metadata, t);
-	} while (!used_early && is_paused(_metadata, t));
+		used_early &= is_paused(t);
+	} while (!used_early && is_paused(t));
 
 	ASSERT_EQ(0, end_creator(_metadata, t, &c));
 	WRITE_ONCE(g.stop, true);
 	pthread_join(g.thread, NULL);
 
-	EXPECT_EQ(g.fd, c.fd);
+	EXPECT_EQ(g.fd, c.ret);
 	EXPECT_EQ(0, g.r)
 		TH_LOG("KVM_GET_MP_STATE: %s", strerror(-g.r));
 	EXPECT_FALSE(used_early)
@@ -422,34 +288,33 @@ TEST_F_TIMEOUT(create_once, run_before_postcreate, SUBTEST_TIMEOUT_S)
 {
 	struct sigaction sa = { .sa_handler = kick };
 	struct guesser g = { .ioctl = KVM_RUN };
-	struct creator c = {}, third = {};
+	struct racer c, third;
 	struct create_test *t = &self->t;
-	struct timespec start;
 	bool in_time, own_in_time;
+	u64 start;
 
 	/* It's the in-kernel local APIC that makes the vCPU wait. */
 	free_vm(t);
-	t->vm = create_vm(true);
+	t->vm = vm_create_raw(true);
 
 	/* KVM_RUN is to return, without SA_RESTART. */
 	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 	ASSERT_EQ(0, create_vcpu(t, 0));
 
-	start_creator(_metadata, t, &c, ID_PAUSED);
-	start_creator(_metadata, t, &third, ID_OTHER);
-	ASSERT_EQ(0, pthread_setaffinity_np(third.thread, sizeof(cpu_set_t), &t->paused_cpus));
-	g.fd = guess_fd(t->vm);
+	start_creator(t, &c, ID_PAUSED);
+	start_creator(t, &third, ID_OTHER);
+	g.fd = next_fd(t->vm);
 	ASSERT_EQ(0, pthread_create(&g.thread, NULL, guesser_thread, &g));
 
 	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_postcreate");
-	WRITE_ONCE(third.go, true);
+	racer_go(&third);
 
-	start = now();
+	start = now_ms();
 	do {
 		usleep(POLL_US);
-		in_time = READ_ONCE(third.done);
-		own_in_time = READ_ONCE(c.done);
-	} while (!(in_time && own_in_time) && !timed_out(start));
+		in_time = racer_done(&third);
+		own_in_time = racer_done(&c);
+	} while (!(in_time && own_in_time) && !timed_out(start, WAIT_S));
 
 	EXPECT_TRUE(in_time)
 		TH_LOG(BLOCKED_BY_RUNNING_OTHER, WAIT_S);
@@ -467,9 +332,8 @@ TEST_F_TIMEOUT(create_once, run_before_postcreate, SUBTEST_TIMEOUT_S)
 	EXPECT_EQ(-EINTR, g.r);
 
 	EXPECT_EQ(0, end_creator(_metadata, t, &c));
-	EXPECT_EQ(g.fd, c.fd);
-	pthread_join(third.thread, NULL);
-	EXPECT_EQ(0, keep_vcpu(t, third.fd));
+	EXPECT_EQ(g.fd, c.ret);
+	EXPECT_EQ(0, keep_vcpu(t, racer_join(&third)));
 }
 #endif
 
@@ -492,16 +356,16 @@ static void test_meanwhile(struct __test_metadata *_metadata, struct create_test
 	int i, r;
 
 	for (i = 0; i < NR_ATTEMPTS && !seen && !_metadata->exit_code; i++) {
-		struct creator c = {};
+		struct racer c;
 
 		if (m->first)
 			ASSERT_EQ(0, create_vcpu(t, ID_FIRST));
 
-		start_creator(_metadata, t, &c, ID_PAUSED);
+		start_creator(t, &c, ID_PAUSED);
 		pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
 
 		r = m->fn(t);
-		seen = is_paused(_metadata, t);
+		seen = is_paused(t);
 
 		EXPECT_EQ(m->want, r)
 			TH_LOG("%s: wanted %s, got %s", m->what, strerror(-m->want),
@@ -514,7 +378,7 @@ static void test_meanwhile(struct __test_metadata *_metadata, struct create_test
 		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_PAUSED));
 
 		free_vm(t);
-		t->vm = create_vm(irqchip);
+		t->vm = vm_create_raw(irqchip);
 	}
 
 	EXPECT_TRUE(seen)
@@ -590,33 +454,28 @@ TEST_F_TIMEOUT(create, vm_used_meanwhile, SUBTEST_TIMEOUT_S)
 TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 {
 	struct create_test *t = &self->t;
-	struct rlimit old, limit;
+	struct rlimit old;
 	bool seen = false;
 	int i, r;
 
-	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
-
 	for (i = 0; i < NR_ATTEMPTS && !seen && !_metadata->exit_code; i++) {
-		struct creator c = {};
+		struct racer c;
 
 		ASSERT_EQ(0, create_vcpu(t, ID_FIRST));
-		start_creator(_metadata, t, &c, ID_PAUSED);
+		start_creator(t, &c, ID_PAUSED);
 
-		/* The lowest free descriptor is just beyond the limit. */
-		limit.rlim_cur = guess_fd(t->vm);
-		limit.rlim_max = old.rlim_max;
-		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+		old = exhaust_fds(t->vm);
 		pause_creator(_metadata, t, &c, "kvm_arch_vcpu_destroy");
-		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+		restore_fds(&old);
 
 		r = create_vcpu(t, ID_PAUSED);
-		if (is_paused(_metadata, t))
+		if (is_paused(t))
 			EXPECT_EQ(-EEXIST, r)
 				TH_LOG(UNDONE_ID_WAS_FREE, strerror(-r));
 		r = create_vcpu(t, ID_OTHER);
 		EXPECT_EQ(0, r)
 			TH_LOG("another ID: %s", strerror(-r));
-		seen = is_paused(_metadata, t);
+		seen = is_paused(t);
 
 		r = end_creator(_metadata, t, &c);
 		EXPECT_EQ(-EMFILE, r)
@@ -630,7 +489,7 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_OTHER));
 
 		free_vm(t);
-		t->vm = create_vm(variant->irqchip);
+		t->vm = vm_create_raw(variant->irqchip);
 	}
 
 	EXPECT_TRUE(seen)
@@ -658,17 +517,17 @@ static bool all_vcpu_users_wait(void)
 static void test_all_vcpus(struct __test_metadata *_metadata, struct create_test *t,
 			   const char *what, int (*fn)(struct create_test *t), bool never_early)
 {
-	struct creator c = {};
+	struct racer c;
 	bool early;
 	int r;
 
 	ASSERT_EQ(0, create_vcpu(t, 0));
 
-	start_creator(_metadata, t, &c, 1);
+	start_creator(t, &c, 1);
 	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
 
 	r = fn(t);
-	early = is_paused(_metadata, t);
+	early = is_paused(t);
 
 	ASSERT_EQ(0, end_creator(_metadata, t, &c));
 
@@ -730,7 +589,7 @@ TEST_F_TIMEOUT(create_once, max_vcpus, SUBTEST_TIMEOUT_S)
 {
 	int max = kvm_check_cap(KVM_CAP_MAX_VCPUS), i, r;
 	struct create_test *t = &self->t;
-	struct creator c = {};
+	struct racer c;
 	int *fds;
 
 	kvm_set_files_rlimit(max);
@@ -742,7 +601,7 @@ TEST_F_TIMEOUT(create_once, max_vcpus, SUBTEST_TIMEOUT_S)
 		ASSERT_LE(0, fds[i]);
 	}
 
-	start_creator(_metadata, t, &c, max - 1);
+	start_creator(t, &c, max - 1);
 	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
 	r = create_vcpu(t, max);
 	EXPECT_EQ(-EINVAL, r)
@@ -784,7 +643,7 @@ static u64 bench_once(int nr_vcpus, int nr_threads)
 {
 	struct bench *b = calloc(nr_threads, sizeof(*b));
 	int *fds = calloc(nr_vcpus, sizeof(*fds));
-	struct kvm_vm *vm = create_vm(true);
+	struct kvm_vm *vm = vm_create_raw(true);
 	struct timespec start, elapsed;
 	int i, next = 0;
 
@@ -799,7 +658,7 @@ static u64 bench_once(int nr_vcpus, int nr_threads)
 	}
 	usleep(10000);
 
-	start = now();
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	WRITE_ONCE(bench_go, true);
 	for (i = 0; i < nr_threads; i++)
 		pthread_join(b[i].thread, NULL);

@@ -37,7 +37,6 @@
 /* Calls that can be counted, see count_calls(). */
 #define MAX_CALLS		1000
 
-#define MAX_EVENTS		64
 #define NO_INDEX		(-1)
 
 /* IDs that differ from every index in use, so that neither passes for the other. */
@@ -48,8 +47,6 @@
 
 /* The index at which an xarray gets its second level. */
 #define XA_SECOND_LEVEL		64
-
-#define SPLIT_IRQCHIP_PINS	24
 
 enum event_type { EV_CREATE, EV_POSTCREATE, EV_DESTROY, NR_EVENT_TYPES };
 
@@ -89,17 +86,6 @@ FIXTURE_VARIANT_ADD(vcpu_index, split_irqchip) {
 };
 #endif
 
-static struct kvm_vm *create_vm(bool split_irqchip)
-{
-	struct kvm_vm *vm = vm_create_barebones();
-
-#ifdef __x86_64__
-	if (split_irqchip)
-		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
-#endif
-	return vm;
-}
-
 FIXTURE_SETUP(vcpu_index)
 {
 	struct index_test *t = &self->t;
@@ -114,15 +100,13 @@ FIXTURE_SETUP(vcpu_index)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	t->rec = __kvm_lifecycle_open("vcpu_index");
-	ASSERT_LE(0, t->rec)
-		TH_LOG("open vcpu_index: %s", strerror(-t->rec));
+	t->rec = kvm_lifecycle_open(_metadata, "vcpu_index");
 
 	t->kmsg = kmsg_open();
 	if (t->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 
-	t->vm = create_vm(variant->split_irqchip);
+	t->vm = vm_create_raw(variant->split_irqchip);
 }
 
 static void free_vm(struct index_test *t)
@@ -143,10 +127,7 @@ FIXTURE_TEARDOWN(vcpu_index)
 		free_vm(t);
 	if (t->rec >= 0)
 		close(t->rec);
-	if (t->kmsg >= 0) {
-		EXPECT_NO_SPLAT(t->kmsg);
-		close(t->kmsg);
-	}
+	kmsg_close(_metadata, t->kmsg);
 }
 
 /* Returns 0, or the -errno of the creation. */
@@ -357,22 +338,16 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 /* Count the calls that this thread makes, and don't hold them up. */
 static int count_calls(struct __test_metadata *_metadata, const char *function)
 {
-	int fd = __kvm_lifecycle_open("pause");
+	int fd = kvm_lifecycle_open(_metadata, "pause");
 
-	ASSERT_LE(0, fd)
-		TH_LOG("open pause: %s", strerror(-fd));
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s %d 1 %d", function, gettid(), MAX_CALLS));
 	return fd;
 }
 
 static int nr_calls(struct __test_metadata *_metadata, int fd)
 {
-	char buf[128];
-	int hits, n;
+	int hits = pause_read(fd).hits;
 
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "hits %d ", &hits);
-	ASSERT_EQ(1, n);
 	ASSERT_LT(hits, MAX_CALLS);
 	return hits;
 }
@@ -506,9 +481,7 @@ FIXTURE_SETUP(get_vcpu)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	t->get = __kvm_lifecycle_open("get_vcpu");
-	ASSERT_LE(0, t->get)
-		TH_LOG("open get_vcpu: %s", strerror(-t->get));
+	t->get = kvm_lifecycle_open(_metadata, "get_vcpu");
 
 	t->kmsg = kmsg_open();
 	if (t->kmsg < 0)
@@ -516,8 +489,7 @@ FIXTURE_SETUP(get_vcpu)
 
 	t->vm = vm_create_barebones();
 	for (i = 0; i < (int)ARRAY_SIZE(t->vcpu_fds); i++) {
-		t->vcpu_fds[i] = __vm_ioctl(t->vm, KVM_CREATE_VCPU,
-					    (void *)(unsigned long)VCPU_ID(i));
+		t->vcpu_fds[i] = __vcpu_fd_create(t->vm, VCPU_ID(i));
 		ASSERT_LE(0, t->vcpu_fds[i]);
 	}
 }
@@ -534,10 +506,7 @@ FIXTURE_TEARDOWN(get_vcpu)
 	}
 	if (t->get >= 0)
 		close(t->get);
-	if (t->kmsg >= 0) {
-		EXPECT_NO_SPLAT(t->kmsg);
-		close(t->kmsg);
-	}
+	kmsg_close(_metadata, t->kmsg);
 }
 
 static void expect_get_vcpu(struct __test_metadata *_metadata,
@@ -608,11 +577,7 @@ FIXTURE_SETUP(x86)
 
 FIXTURE_TEARDOWN(x86)
 {
-	if (self->kmsg < 0)
-		return;
-
-	EXPECT_NO_SPLAT(self->kmsg);
-	close(self->kmsg);
+	kmsg_close(_metadata, self->kmsg);
 }
 
 /*

@@ -12,15 +12,10 @@
  * kvm_lifecycle's pause points keep one of the threads where the others must
  * not overtake it.
  */
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include <linux/sizes.h>
 
@@ -39,13 +34,10 @@
 #define NR_IRQS		64
 
 /* How long to wait for something that takes milliseconds at worst. */
-#define PATIENCE_MS	10000
+#define WAIT_S		10
 
 /* How long a thread that should have to wait for another one is watched. */
 #define OVERTAKE_MS	50
-
-/* The pause points are released, this is a backstop. */
-#define PAUSE_US	1000000
 
 /* Where vgic_init() is nearly over, with config_lock held. */
 #define END_OF_INIT	"kvm_vgic_setup_default_irq_routing"
@@ -69,33 +61,6 @@ struct vm_gic {
 	int fd;
 	struct kvm_vcpu *vcpu0;
 };
-
-static const char *ret_name(int ret)
-{
-	static char buf[4][40];
-	static int i;
-
-	i = (i + 1) % ARRAY_SIZE(buf);
-
-	switch (ret) {
-	case -EBUSY:	return "-1 (EBUSY)";
-	case -EINVAL:	return "-1 (EINVAL)";
-	case -EIO:	return "-1 (EIO)";
-	case -EMFILE:	return "-1 (EMFILE)";
-	case -ENXIO:	return "-1 (ENXIO)";
-	}
-
-	snprintf(buf[i], sizeof(buf[i]), ret < 0 ? "-1 (errno %d)" : "%d", ret < 0 ? -ret : ret);
-	return buf[i];
-}
-
-static u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
-}
 
 /* The address of a redistributor's register, which is mapped one to one. */
 static u64 guest_gpa;
@@ -180,71 +145,14 @@ static void expect_redist(struct __test_metadata *_metadata, struct vm_gic *gic,
 		       owner, (unsigned long long)(typer >> 8) & 0xffff);
 }
 
-/* A thread that does one thing when it's told to. */
-struct racer {
-	pthread_t thread;
-	struct vm_gic *gic;
-	int (*fn)(struct racer *r);
-	int vcpu_id;
-	int cpu;		/* to run on, or -1 */
-	pid_t tid;
-	bool go;
-	bool done;
-	int ret;
-};
-
-static int race_init(struct racer *r)
+static int race_init(void *gic, u64 unused)
 {
-	return vgic_init(r->gic);
+	return vgic_init(gic);
 }
 
-static int race_create(struct racer *r)
+static int race_create_at_limit(void *vm, u64 id)
 {
-	return __vcpu_fd_create(r->gic->vm, r->vcpu_id);
-}
-
-static int race_create_at_limit(struct racer *r)
-{
-	return __vcpu_fd_create_at_limit(r->gic->vm, r->vcpu_id);
-}
-
-static void *racer_fn(void *arg)
-{
-	struct racer *r = arg;
-	cpu_set_t cpus;
-
-	if (r->cpu >= 0) {
-		CPU_ZERO(&cpus);
-		CPU_SET(r->cpu, &cpus);
-		TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
-			    "sched_setaffinity() to CPU%d failed, errno: %d", r->cpu, errno);
-	}
-
-	__atomic_store_n(&r->tid, syscall(__NR_gettid), __ATOMIC_SEQ_CST);
-	while (!__atomic_load_n(&r->go, __ATOMIC_SEQ_CST))
-		usleep(100);
-
-	r->ret = r->fn(r);
-	__atomic_store_n(&r->done, true, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void racer_start(struct racer *r, int cpu)
-{
-	r->cpu = cpu;
-	pthread_create(&r->thread, NULL, racer_fn, r);
-	while (!__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST))
-		usleep(100);
-}
-
-static void racer_go(struct racer *r)
-{
-	__atomic_store_n(&r->go, true, __ATOMIC_SEQ_CST);
-}
-
-static bool racer_done(struct racer *r)
-{
-	return __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
+	return __vcpu_fd_create_at_limit(vm, id);
 }
 
 static bool racer_done_within(struct racer *r, int ms)
@@ -257,87 +165,34 @@ static bool racer_done_within(struct racer *r, int ms)
 	return racer_done(r);
 }
 
-static bool pause_inside(int fd, int *hits)
-{
-	char buf[128];
-	int r, inside;
-
-	r = kvm_lifecycle_read(fd, buf, sizeof(buf));
-	TEST_ASSERT(r > 0 && sscanf(buf, "hits %d inside %d", hits, &inside) == 2,
-		    "Want 'hits <n> inside <n> ...', got '%s' (%d)", buf, r);
-	return inside;
-}
-
-/* Let a racer go until it is in @function, and keep it there. */
-static bool racer_go_to(struct racer *r, int pause, const char *function)
-{
-	u64 end = now_ms() + PATIENCE_MS;
-	int hits, ret;
-
-	ret = __kvm_lifecycle_write(pause, "%s %d %d 1", function, r->tid, PAUSE_US);
-	TEST_ASSERT(!ret, "pause at %s(): want 0, got %s", function, ret_name(ret));
-
-	racer_go(r);
-	do {
-		pause_inside(pause, &hits);
-	} while (!hits && !racer_done(r) && now_ms() < end);
-
-	return hits;
-}
-
 /* The thread was kept there until now. */
 static void expect_inside(struct __test_metadata *_metadata, int pause, const char *function)
 {
-	int hits;
-
-	EXPECT_TRUE(pause_inside(pause, &hits))
+	EXPECT_TRUE(pause_read(pause).inside)
 		TH_LOG("want a thread in %s() until it is released, it left", function);
 }
 
 /* kvm_arch_vcpu_create() has been entered for this vCPU, i.e. it isn't too late for it. */
 static bool vcpu_is_being_created(int recording, struct racer *create)
 {
-	u64 end = now_ms() + PATIENCE_MS;
 	char buf[1024], *line, *save;
+	u64 start = now_ms();
 	bool done = false;
 	int id;
 
-	while (!done && now_ms() < end) {
+	while (!done && !timed_out(start, WAIT_S)) {
 		done = racer_done(create);
 		if (kvm_lifecycle_read(recording, buf, sizeof(buf)) <= 0) {
-			usleep(1000);
+			usleep(POLL_US);
 			continue;
 		}
 		for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-			if (sscanf(line, "create %*d %*d %d", &id) == 1 &&
-			    id == create->vcpu_id)
+			if (sscanf(line, "create %*d %*d %d", &id) == 1 && id == create->val)
 				return true;
 		}
 	}
 
 	return false;
-}
-
-/*
- * A thread at a pause point keeps its CPU to itself.  Take CPUs away from this
- * task, and return the last one that was taken, or -1 if there are too few.
- */
-static int set_cpu_aside(void)
-{
-	cpu_set_t cpus;
-	int cpu;
-
-	TEST_ASSERT(!sched_getaffinity(0, sizeof(cpus), &cpus),
-		    "sched_getaffinity() failed, errno: %d", errno);
-	if (CPU_COUNT(&cpus) < 2)
-		return -1;
-
-	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &cpus); cpu--)
-		;
-	CPU_CLR(cpu, &cpus);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
-		    "sched_setaffinity() to all but CPU%d failed, errno: %d", cpu, errno);
-	return cpu;
 }
 
 FIXTURE(create_race)
@@ -363,10 +218,8 @@ FIXTURE_SETUP(create_race)
 	self->kmsg = kmsg_open();
 	if (self->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
-	self->pause = __kvm_lifecycle_open("pause");
-	ASSERT_GE(self->pause, 0);
-	self->recording = __kvm_lifecycle_open("vcpu_index");
-	ASSERT_GE(self->recording, 0);
+	self->pause = kvm_lifecycle_open(_metadata, "pause");
+	self->recording = kvm_lifecycle_open(_metadata, "vcpu_index");
 
 	vm_gic_create(&self->gic);
 }
@@ -376,15 +229,14 @@ FIXTURE_TEARDOWN(create_race)
 	vm_gic_destroy(&self->gic);
 	close(self->recording);
 	close(self->pause);
-	EXPECT_NO_SPLAT(self->kmsg);
-	close(self->kmsg);
+	kmsg_close(_metadata, self->kmsg);
 }
 
 /* The vGIC is being initialized when the vCPU comes, or nearly so. */
 TEST_F(create_race, create_during_init)
 {
-	struct racer init = { .gic = &self->gic, .fn = race_init };
-	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+	struct racer init = { .fn = race_init, .arg = &self->gic };
 	u64 ctlr[2] = {};
 	int i;
 
@@ -392,7 +244,7 @@ TEST_F(create_race, create_during_init)
 	racer_start(&init, self->cpu);
 	racer_start(&create, -1);
 
-	ASSERT_TRUE(racer_go_to(&init, self->pause, END_OF_INIT))
+	ASSERT_TRUE(racer_go_to(&init, self->pause, END_OF_INIT, WAIT_S))
 		TH_LOG("want a thread in %s(), got none", END_OF_INIT);
 
 	racer_go(&create);
@@ -404,8 +256,8 @@ TEST_F(create_race, create_during_init)
 	expect_inside(_metadata, self->pause, END_OF_INIT);
 
 	__kvm_lifecycle_write(self->pause, "release");
-	pthread_join(init.thread, NULL);
-	pthread_join(create.thread, NULL);
+	racer_join(&init);
+	racer_join(&create);
 
 	EXPECT_EQ(0, init.ret)
 		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(init.ret));
@@ -433,60 +285,60 @@ TEST_F(create_race, create_during_init)
 	expect_redist(_metadata, &self->gic, 0, 0);
 }
 
+/* Returns once vCPU1 is being created, and has got as far as it's held there. */
+static void begin_create(struct __test_metadata *_metadata, struct racer *create, int cpu,
+			 int pause)
+{
+	racer_start(create, cpu);
+	ASSERT_TRUE(racer_go_to(create, pause, END_OF_CREATE, WAIT_S))
+		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+}
+
+/* Whatever was done meanwhile, there is a vCPU1, and it has a redistributor. */
+static void end_create(struct __test_metadata *_metadata, struct racer *create, int pause,
+		       struct vm_gic *gic)
+{
+	int r;
+
+	expect_inside(_metadata, pause, END_OF_CREATE);
+	__kvm_lifecycle_write(pause, "release");
+	r = racer_join(create);
+	ASSERT_GE(r, 0)
+		TH_LOG("KVM_CREATE_VCPU: want a vCPU, got %s", ret_name(r));
+	close(r);
+
+	r = vgic_init(gic);
+	ASSERT_EQ(0, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+	expect_redist(_metadata, gic, 1, 1);
+}
+
 /* The vCPU is being created when the vGIC is to be initialized. */
 TEST_F(create_race, init_during_create)
 {
-	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
 	int r;
 
 	ASSERT_EQ(0, set_region(&self->gic, 2));
-	racer_start(&create, self->cpu);
-
-	ASSERT_TRUE(racer_go_to(&create, self->pause, END_OF_CREATE))
-		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+	begin_create(_metadata, &create, self->cpu, self->pause);
 	r = vgic_init(&self->gic);
 	EXPECT_EQ(-EBUSY, r)
 		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT during KVM_CREATE_VCPU: want %s, got %s",
 		       ret_name(-EBUSY), ret_name(r));
-	expect_inside(_metadata, self->pause, END_OF_CREATE);
-
-	__kvm_lifecycle_write(self->pause, "release");
-	pthread_join(create.thread, NULL);
-	ASSERT_GE(create.ret, 0)
-		TH_LOG("KVM_CREATE_VCPU: want a vCPU, got %s", ret_name(create.ret));
-
-	r = vgic_init(&self->gic);
-	ASSERT_EQ(0, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
-	expect_redist(_metadata, &self->gic, 1, 1);
-	close(create.ret);
+	end_create(_metadata, &create, self->pause, &self->gic);
 }
 
 /* There's no region when the vCPU looks for one, and no vCPU when it's set. */
 TEST_F(create_race, region_during_creation)
 {
-	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
+	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
 	int r;
 
-	racer_start(&create, self->cpu);
-
-	ASSERT_TRUE(racer_go_to(&create, self->pause, END_OF_CREATE))
-		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+	begin_create(_metadata, &create, self->cpu, self->pause);
 	r = set_region(&self->gic, 2);
 	EXPECT_EQ(0, r)
 		TH_LOG("region during KVM_CREATE_VCPU: want 0, got %s", ret_name(r));
-	expect_inside(_metadata, self->pause, END_OF_CREATE);
-
-	__kvm_lifecycle_write(self->pause, "release");
-	pthread_join(create.thread, NULL);
-	ASSERT_GE(create.ret, 0)
-		TH_LOG("KVM_CREATE_VCPU: want a vCPU, got %s", ret_name(create.ret));
-
-	r = vgic_init(&self->gic);
-	ASSERT_EQ(0, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
-	expect_redist(_metadata, &self->gic, 1, 1);
-	close(create.ret);
+	end_create(_metadata, &create, self->pause, &self->gic);
 }
 
 /*
@@ -495,33 +347,29 @@ TEST_F(create_race, region_during_creation)
  */
 TEST_F(create_race, failure_in_the_middle)
 {
-	struct racer fail = { .gic = &self->gic, .fn = race_create, .vcpu_id = 1 };
-	struct racer create = { .gic = &self->gic, .fn = race_create, .vcpu_id = 2 };
-	struct rlimit old, limit;
-	int r, fd, owner[2];
+	struct racer fail = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 2 };
+	struct rlimit old;
+	int r, owner[2];
 
 	ASSERT_EQ(0, set_region(&self->gic, 3));
 	racer_start(&fail, self->cpu);
 	racer_start(&create, -1);
 
-	ASSERT_TRUE(racer_go_to(&fail, self->pause, END_OF_CREATE))
+	ASSERT_TRUE(racer_go_to(&fail, self->pause, END_OF_CREATE, WAIT_S))
 		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
 
 	/* If the other vCPU has to wait for this one, it fails for the same reason. */
 	racer_go(&create);
 	racer_done_within(&create, OVERTAKE_MS);
 
-	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
-	fd = kvm_dup(self->gic.vm->fd);
-	kvm_close(fd);
-	limit = (struct rlimit) { .rlim_cur = fd, .rlim_max = old.rlim_max };
-	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	old = exhaust_fds(self->gic.vm);
 	expect_inside(_metadata, self->pause, END_OF_CREATE);
 
 	__kvm_lifecycle_write(self->pause, "release");
-	pthread_join(fail.thread, NULL);
-	pthread_join(create.thread, NULL);
-	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+	racer_join(&fail);
+	racer_join(&create);
+	restore_fds(&old);
 
 	ASSERT_EQ(-EMFILE, fail.ret)
 		TH_LOG("KVM_CREATE_VCPU without a free file descriptor: want %s, got %s",
@@ -529,14 +377,14 @@ TEST_F(create_race, failure_in_the_middle)
 	if (create.ret == -EMFILE) {
 		owner[0] = 2;
 		owner[1] = 1;
-		create.ret = race_create(&create);
+		create.ret = __vcpu_fd_create(self->gic.vm, 2);
 	} else {
 		owner[0] = 1;
 		owner[1] = 2;
 	}
 	ASSERT_GE(create.ret, 0)
 		TH_LOG("KVM_CREATE_VCPU(2): want a vCPU, got %s", ret_name(create.ret));
-	fail.ret = race_create(&fail);
+	fail.ret = __vcpu_fd_create(self->gic.vm, 1);
 	ASSERT_GE(fail.ret, 0)
 		TH_LOG("KVM_CREATE_VCPU(1): want a vCPU, got %s", ret_name(fail.ret));
 
@@ -589,31 +437,12 @@ struct failed_vcpu {
 	int access;		/* what it returned for the other redistributor */
 };
 
-static bool wait_for_pause(int pause, struct racer *r)
-{
-	u64 end = now_ms() + PATIENCE_MS;
-	int hits;
-
-	do {
-		pause_inside(pause, &hits);
-	} while (!hits && !racer_done(r) && now_ms() < end);
-
-	return hits;
-}
-
-static void arm_pause(int pause, const char *function, struct racer *r, int us)
-{
-	int ret = __kvm_lifecycle_write(pause, "%s %d %d 1", function, r->tid, us);
-
-	TEST_ASSERT(!ret, "pause at %s(): want 0, got %s", function, ret_name(ret));
-}
-
 static void fail_vcpu_after_init(struct failed_vcpu *result, int *cpus)
 {
+	int recording, at_init, at_create[ARRAY_SIZE(late_create)], at_redist, i;
+	struct racer create = { .fn = race_create_at_limit, .val = 1 };
+	struct racer init = { .fn = race_init };
 	struct vm_gic gic;
-	struct racer init = { .gic = &gic, .fn = race_init };
-	struct racer create = { .gic = &gic, .fn = race_create_at_limit, .vcpu_id = 1 };
-	int recording, at_init, at_create[ARRAY_SIZE(late_create)], at_redist, hits, i;
 	bool late, refused;
 	u64 val;
 
@@ -633,32 +462,34 @@ static void fail_vcpu_after_init(struct failed_vcpu *result, int *cpus)
 	result->at = "creation of the VM";
 	vm_gic_create(&gic);
 	TEST_ASSERT_EQ(set_region(&gic, 2), 0);
+	init.arg = &gic;
 	racer_start(&init, cpus[0]);
+	create.arg = gic.vm;
 	racer_start(&create, cpus[1]);
-	arm_pause(at_init, END_OF_INIT, &init, INIT_PAUSE_US);
+	pause_arm(at_init, END_OF_INIT, init.tid, INIT_PAUSE_US);
 	for (i = 0; i < ARRAY_SIZE(late_create); i++)
-		arm_pause(at_create[i], late_create[i], &create, PAUSE_US);
-	arm_pause(at_redist, END_OF_REDIST, &create, PAUSE_US);
+		pause_arm(at_create[i], late_create[i], create.tid, PAUSE_MAX_US);
+	pause_arm(at_redist, END_OF_REDIST, create.tid, PAUSE_MAX_US);
 
 	/* The creation finds an uninitialized vGIC, and goes on when init is over. */
 	result->at = "KVM_DEV_ARM_VGIC_CTRL_INIT";
 	racer_go(&init);
-	TEST_ASSERT(wait_for_pause(at_init, &init), "Want a thread in " END_OF_INIT);
+	TEST_ASSERT(racer_wait_for_pause(&init, at_init, WAIT_S),
+		    "Want a thread in " END_OF_INIT);
 	racer_go(&create);
-	late = !vcpu_is_being_created(recording, &create) || !pause_inside(at_init, &hits);
-	pthread_join(init.thread, NULL);
-	result->init = init.ret;
+	late = !vcpu_is_being_created(recording, &create) || !pause_read(at_init).inside;
+	result->init = racer_join(&init);
 	if (late)
 		goto out;
 
 	/* vCPU0 has to have run before vCPU1 fails, as both take slots_lock. */
-	refused = !wait_for_pause(at_create[0], &create);
+	refused = !racer_wait_for_pause(&create, at_create[0], WAIT_S);
 	result->at = "first KVM_RUN of vCPU0";
 	result->run = run_vcpu0(&gic, REDIST_GPA(0) + GICR_TYPER, &val);
 	if (!refused) {
 		result->at = "failure of KVM_CREATE_VCPU";
-		pause_inside(at_redist, &hits);
-		if (hits || !wait_for_pause(at_redist, &create))
+		if (pause_read(at_redist).hits ||
+		    !racer_wait_for_pause(&create, at_redist, WAIT_S))
 			goto out;
 	}
 
@@ -666,12 +497,11 @@ static void fail_vcpu_after_init(struct failed_vcpu *result, int *cpus)
 	result->access = run_vcpu0(&gic, REDIST_GPA(1) + SGI_BASE + GICR_ISENABLER0, &val);
 	if (refused)
 		result->outcome = REFUSED;
-	else if (pause_inside(at_redist, &hits))
+	else if (pause_read(at_redist).inside)
 		result->outcome = ACCESSED;
 out:
 	result->at = "end of KVM_CREATE_VCPU";
-	pthread_join(create.thread, NULL);
-	result->create = create.ret;
+	result->create = racer_join(&create);
 	vm_gic_destroy(&gic);
 	close(recording);
 	close(at_redist);
@@ -687,10 +517,10 @@ FIXTURE_TEARDOWN(last) {}
 
 TEST_F_TIMEOUT(last, redist_of_failed_vcpu, CRASH_TIMEOUT_S)
 {
-	u64 end = now_ms() + CRASH_TIMEOUT_S * 1000 / 2;
 	const char *missing = kvm_lifecycle_missing("pause");
 	int i, kmsg, out, status, cpus[2];
 	struct failed_vcpu *result;
+	u64 start = now_ms();
 	char line[512] = "";
 	bool splat = false;
 	pid_t pid;
@@ -729,7 +559,8 @@ TEST_F_TIMEOUT(last, redist_of_failed_vcpu, CRASH_TIMEOUT_S)
 		_exit(0);
 	}
 
-	while (!__atomic_load_n(&result->done, __ATOMIC_SEQ_CST) && !splat && now_ms() < end) {
+	while (!__atomic_load_n(&result->done, __ATOMIC_SEQ_CST) && !splat &&
+	       !timed_out(start, CRASH_TIMEOUT_S / 2)) {
 		usleep(10000);
 		splat = kmsg_find_splat(kmsg, line, sizeof(line));
 		if (waitpid(pid, &status, WNOHANG) == pid)
@@ -747,7 +578,7 @@ TEST_F_TIMEOUT(last, redist_of_failed_vcpu, CRASH_TIMEOUT_S)
 	close(out);
 
 	EXPECT_NE(TOO_SLOW, result->outcome)
-		TH_LOG("want a pause of %u us to be long enough, %u attempts", PAUSE_US,
+		TH_LOG("want a pause of %u us to be long enough, %u attempts", PAUSE_MAX_US,
 		       NR_ATTEMPTS);
 	EXPECT_EQ(0, result->init)
 		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(result->init));
@@ -767,8 +598,7 @@ TEST_F_TIMEOUT(last, redist_of_failed_vcpu, CRASH_TIMEOUT_S)
 		EXPECT_GE(result->access, 0)
 			TH_LOG("KVM_RUN of vCPU0: want 0, got %s", ret_name(result->access));
 	}
-	EXPECT_NO_SPLAT(kmsg);
-	close(kmsg);
+	kmsg_close(_metadata, kmsg);
 }
 
 int main(int argc, char **argv)

@@ -24,11 +24,9 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include <linux/bitfield.h>
 #include <linux/sizes.h>
@@ -60,10 +58,9 @@
 
 /*
  * How long a racing thread is kept where the other must not overtake it, once
- * the other is on its way.  The pause point itself is a backstop.
+ * the other is on its way.
  */
 #define OVERTAKE_MS	100
-#define PAUSE_US	1000000
 
 #define GICR_SGI_BASE	SZ_64K
 
@@ -157,36 +154,6 @@ static void guest_code(void)
 	GUEST_DONE();
 }
 
-static u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
-}
-
-/* What an ioctl() returned, given 0 or -errno. */
-static const char *ret_name(int ret)
-{
-	static char buf[4][32];
-	static int i;
-
-	i = (i + 1) % ARRAY_SIZE(buf);
-
-	switch (ret) {
-	case 0:		return "0";
-	case -EBUSY:	return "-1 (EBUSY)";
-	case -EFAULT:	return "-1 (EFAULT)";
-	case -EINVAL:	return "-1 (EINVAL)";
-	case -EIO:	return "-1 (EIO)";
-	case -ENOENT:	return "-1 (ENOENT)";
-	case -ENXIO:	return "-1 (ENXIO)";
-	}
-
-	snprintf(buf[i], sizeof(buf[i]), "-1 (errno %d)", -ret);
-	return buf[i];
-}
-
 /* All accessors return 0 or -errno. */
 static int vgic_access(struct vm_gic *gic, const struct vgic_reg *reg, bool write, void *val)
 {
@@ -213,10 +180,8 @@ static int vgic_read(struct vm_gic *gic, const struct vgic_reg *reg, u64 *val)
 
 static int vgic_ctrl_init(struct vm_gic *gic)
 {
-	int r = __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
-				      KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
-
-	return r ? -errno : 0;
+	return __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) ? -errno : 0;
 }
 
 static u32 iidr_with_rev(u32 val, u32 rev)
@@ -1060,94 +1025,14 @@ TEST(init_races_with_writes)
  * The same race, step by step: kvm_lifecycle's pause points keep one of the
  * threads where the other must not overtake it.
  */
-struct racer {
-	pthread_t thread;
-	struct vm_gic *gic;
-	void (*fn)(struct racer *r);
-	u64 val;
-	int cpu;		/* to run on, or -1 */
-	pid_t tid;
-	bool go;
-	bool started;
-	bool done;
-	int ret;
-};
-
-static void *racer_fn(void *arg)
+static int race_write(void *gic, u64 val)
 {
-	struct racer *r = arg;
-	cpu_set_t cpus;
-
-	if (r->cpu >= 0) {
-		CPU_ZERO(&cpus);
-		CPU_SET(r->cpu, &cpus);
-		TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
-			    "sched_setaffinity() to CPU%d failed, errno: %d", r->cpu, errno);
-	}
-
-	__atomic_store_n(&r->tid, syscall(__NR_gettid), __ATOMIC_SEQ_CST);
-	while (!__atomic_load_n(&r->go, __ATOMIC_SEQ_CST))
-		usleep(100);
-
-	__atomic_store_n(&r->started, true, __ATOMIC_SEQ_CST);
-	r->fn(r);
-	__atomic_store_n(&r->done, true, __ATOMIC_SEQ_CST);
-	return NULL;
+	return vgic_write(gic, &iidr, val);
 }
 
-static void race_write(struct racer *r)
+static int race_init(void *gic, u64 unused)
 {
-	r->ret = vgic_write(r->gic, &iidr, r->val);
-}
-
-static void race_init(struct racer *r)
-{
-	r->ret = vgic_ctrl_init(r->gic);
-}
-
-static void racer_start(struct racer *r, int cpu)
-{
-	r->cpu = cpu;
-	pthread_create(&r->thread, NULL, racer_fn, r);
-	while (!__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST))
-		usleep(100);
-}
-
-static void racer_go(struct racer *r)
-{
-	__atomic_store_n(&r->go, true, __ATOMIC_SEQ_CST);
-}
-
-static void read_pause(int fd, int *hits, int *inside)
-{
-	char buf[128];
-	int r;
-
-	r = kvm_lifecycle_read(fd, buf, sizeof(buf));
-	TEST_ASSERT(r > 0 && sscanf(buf, "hits %d inside %d", hits, inside) == 2,
-		    "Want 'hits <n> inside <n> ...', got '%s' (%d)", buf, r);
-}
-
-/*
- * A thread at a pause point keeps its CPU to itself.  Leave one CPU of those
- * that this task may use to the thread, return -1 if there is only one.
- */
-static int set_cpu_aside(void)
-{
-	cpu_set_t cpus;
-	int cpu;
-
-	TEST_ASSERT(!sched_getaffinity(0, sizeof(cpus), &cpus),
-		    "sched_getaffinity() failed, errno: %d", errno);
-	if (CPU_COUNT(&cpus) < 2)
-		return -1;
-
-	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &cpus); cpu--)
-		;
-	CPU_CLR(cpu, &cpus);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
-		    "sched_setaffinity() to all but CPU%d failed, errno: %d", cpu, errno);
-	return cpu;
+	return vgic_ctrl_init(gic);
 }
 
 /*
@@ -1157,37 +1042,27 @@ static int set_cpu_aside(void)
 static void race(struct __test_metadata *_metadata, int pause, int cpu, const char *function,
 		 struct racer *first, struct racer *second, bool *overtaken)
 {
-	u64 end, deadline = now_ms() + PATIENCE_MS;
-	int r, hits, inside;
-	bool done;
+	bool done, inside;
+	u64 end;
 
 	racer_start(first, cpu);
 	racer_start(second, -1);
 
-	r = __kvm_lifecycle_write(pause, "%s %d %d 1", function, first->tid, PAUSE_US);
-	ASSERT_EQ(0, r)
-		TH_LOG("pause at %s(): want 0, got %s", function, ret_name(r));
-
-	racer_go(first);
-	do {
-		done = __atomic_load_n(&first->done, __ATOMIC_SEQ_CST);
-		read_pause(pause, &hits, &inside);
-		ASSERT_TRUE(hits || (!done && now_ms() < deadline))
-			TH_LOG("want a thread in %s(), got none (it returned %s)",
-			       function, done ? ret_name(first->ret) : "nothing");
-	} while (!hits);
+	ASSERT_TRUE(racer_go_to(first, pause, function, PATIENCE_MS / 1000))
+		TH_LOG("want a thread in %s(), got none (it returned %s)", function,
+		       racer_done(first) ? ret_name(first->ret) : "nothing");
 
 	racer_go(second);
-	while (!__atomic_load_n(&second->started, __ATOMIC_SEQ_CST))
+	while (!racer_started(second))
 		usleep(100);
 
 	*overtaken = false;
 	end = now_ms() + OVERTAKE_MS;
 	do {
-		usleep(1000);
-		done = __atomic_load_n(&second->done, __ATOMIC_SEQ_CST);
+		usleep(POLL_US);
+		done = racer_done(second);
 		/* If @first is there now, it was when @second was done. */
-		read_pause(pause, &hits, &inside);
+		inside = pause_read(pause).inside;
 		*overtaken |= done && inside;
 	} while (inside && !*overtaken && now_ms() < end);
 
@@ -1195,19 +1070,19 @@ static void race(struct __test_metadata *_metadata, int pause, int cpu, const ch
 		TH_LOG("want the thread in %s() for %u ms, it left", function, OVERTAKE_MS);
 
 	__kvm_lifecycle_write(pause, "release");
-	pthread_join(first->thread, NULL);
-	pthread_join(second->thread, NULL);
+	racer_join(first);
+	racer_join(second);
 }
 
 /* A write that found the vGIC uninitialized is over before it's initialized. */
 TEST_F(vgic, init_waits_for_write)
 {
 	struct racer writer = {
-		.gic = &self->gic,
 		.fn = race_write,
+		.arg = &self->gic,
 		.val = iidr_with_rev(self->iidr, 2),
 	};
-	struct racer init = { .gic = &self->gic, .fn = race_init };
+	struct racer init = { .fn = race_init, .arg = &self->gic };
 	const char *missing = kvm_lifecycle_missing("pause");
 	int pause, cpu = set_cpu_aside();
 	bool overtaken;
@@ -1237,11 +1112,11 @@ TEST_F(vgic, init_waits_for_write)
 TEST_F(vgic, write_waits_for_init)
 {
 	struct racer writer = {
-		.gic = &self->gic,
 		.fn = race_write,
+		.arg = &self->gic,
 		.val = iidr_with_rev(self->iidr, 2),
 	};
-	struct racer init = { .gic = &self->gic, .fn = race_init };
+	struct racer init = { .fn = race_init, .arg = &self->gic };
 	const char *missing = kvm_lifecycle_missing("pause");
 	int pause, r, cpu = set_cpu_aside();
 	bool overtaken;

@@ -49,27 +49,6 @@ struct vm_gic {
 	struct kvm_vcpu *vcpus[MAX_VCPUS];
 };
 
-static const char *ret_name(int ret)
-{
-	static char buf[4][40];
-	static int i;
-
-	i = (i + 1) % ARRAY_SIZE(buf);
-
-	switch (ret) {
-	case -EEXIST:	return "-1 (EEXIST)";
-	case -EINVAL:	return "-1 (EINVAL)";
-	case -EIO:	return "-1 (EIO)";
-	case -EMFILE:	return "-1 (EMFILE)";
-	case -ENOENT:	return "-1 (ENOENT)";
-	case -ENOMEM:	return "-1 (ENOMEM)";
-	case -ENXIO:	return "-1 (ENXIO)";
-	}
-
-	snprintf(buf[i], sizeof(buf[i]), ret < 0 ? "-1 (errno %d)" : "%d", ret < 0 ? -ret : ret);
-	return buf[i];
-}
-
 /* Report GICR_TYPER of the redistributor at @gpa, which is mapped one to one. */
 static void guest_code(u64 gpa)
 {
@@ -485,16 +464,11 @@ TEST_F(redist_slot, its_address)
 TEST(vgic_at_limit)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	struct rlimit old, limit;
-	int fd, r;
+	struct rlimit old = exhaust_fds(vm);
+	int r;
 
-	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
-	fd = kvm_dup(vm->fd);
-	kvm_close(fd);
-	limit = (struct rlimit) { .rlim_cur = fd, .rlim_max = old.rlim_max };
-	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	r = __kvm_create_device(vm, KVM_DEV_TYPE_ARM_VGIC_V3) < 0 ? -errno : 0;
-	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+	restore_fds(&old);
 	ASSERT_EQ(-EMFILE, r)
 		TH_LOG("KVM_CREATE_DEVICE without a free file descriptor: want %s, got %s",
 		       ret_name(-EMFILE), ret_name(r));

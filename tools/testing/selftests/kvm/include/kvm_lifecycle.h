@@ -15,11 +15,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sys/resource.h>
@@ -33,6 +36,46 @@
 #include "test_util.h"
 
 #define KVM_LIFECYCLE_DIR "/sys/kernel/debug/kvm_lifecycle"
+
+/* The longest that a pause point holds a task each time. */
+#define PAUSE_MAX_US		1000000
+
+/* How often a thread that waits for another one looks. */
+#define POLL_US			1000
+
+#define SPLIT_IRQCHIP_PINS	24
+
+static inline u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
+/* Have @s seconds gone by since @start, which is in ms? */
+static inline bool timed_out(u64 start, unsigned int s)
+{
+	return now_ms() - start >= s * 1000ull;
+}
+
+/*
+ * What a system call returned, given its result or -errno, as a message has it.
+ * The text is good for the next three calls.
+ */
+static inline const char *ret_name(int ret)
+{
+	const char *name = ret < 0 ? strerrorname_np(-ret) : NULL;
+	static char buf[4][32];
+	static int i;
+
+	i = (i + 1) % ARRAY_SIZE(buf);
+	if (name)
+		snprintf(buf[i], sizeof(buf[i]), "-1 (%s)", name);
+	else
+		snprintf(buf[i], sizeof(buf[i]), "%d", ret);
+	return buf[i];
+}
 
 /*
  * Open a file of the module.  Read-write where the file can be written, else
@@ -152,6 +195,190 @@ static inline const char *kvm_lifecycle_missing(const char *part)
 static inline bool kvm_lifecycle_available(const char *part)
 {
 	return !kvm_lifecycle_missing(part);
+}
+
+/* Get the @nr values that a file's current text must begin with. */
+static inline void __scanf(3, 4) kvm_lifecycle_scan(int fd, int nr, const char *fmt, ...)
+{
+	char buf[4096];
+	va_list ap;
+	int r, n;
+
+	r = kvm_lifecycle_read(fd, buf, sizeof(buf));
+	va_start(ap, fmt);
+	n = vsscanf(buf, fmt, ap);
+	va_end(ap);
+	TEST_ASSERT(r > 0 && n == nr, "Want '%s', got '%s' (%d)", fmt, buf, r);
+}
+
+/* The thread that handles what is injected by ga_log, or processed by iommu. */
+struct injector_state {
+	int tid;
+	u32 sent;
+	int running;
+};
+
+static inline struct injector_state injector_read(int fd)
+{
+	struct injector_state s;
+
+	kvm_lifecycle_scan(fd, 3, "tid %d sent %u running %d", &s.tid, &s.sent, &s.running);
+	return s;
+}
+
+/* The pauses begun since the pause point was armed, those that last, those over. */
+struct pause_state {
+	int hits;
+	int inside;
+	int done;
+};
+
+static inline struct pause_state pause_read(int fd)
+{
+	struct pause_state p;
+
+	kvm_lifecycle_scan(fd, 3, "hits %d inside %d done %d", &p.hits, &p.inside, &p.done);
+	return p;
+}
+
+/* Hold a thread at the next entry of @function for @us at most. */
+static inline void pause_arm(int fd, const char *function, int tid, int us)
+{
+	int r = __kvm_lifecycle_write(fd, "%s %d %d 1", function, tid, us);
+
+	TEST_ASSERT(!r, "pause at %s(): want 0, got %s", function, ret_name(r));
+}
+
+/*
+ * A thread at a pause point keeps its CPU to itself.  Take a CPU away from this
+ * task, and from the threads that it creates, which inherit that.  Returns the
+ * CPU, or -1 if this task has only one.  It's the last one, as SRCU does its
+ * work on the first.
+ */
+static inline int set_cpu_aside(void)
+{
+	cpu_set_t cpus;
+	int cpu;
+
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(cpus), &cpus),
+		    "sched_getaffinity() failed, errno: %d", errno);
+	if (CPU_COUNT(&cpus) < 2)
+		return -1;
+
+	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &cpus); cpu--)
+		;
+	CPU_CLR(cpu, &cpus);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus),
+		    "sched_setaffinity() to all but CPU%d failed, errno: %d", cpu, errno);
+	return cpu;
+}
+
+/* For any thread, also one of the kernel.  0 is the calling thread. */
+static inline void pin_tid_to_cpu(int tid, int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	TEST_ASSERT(!sched_setaffinity(tid, sizeof(cpus), &cpus),
+		    "sched_setaffinity() to CPU%d failed, errno: %d", cpu, errno);
+}
+
+/*
+ * A thread that does one thing when it's told to: whoever starts it gives @fn
+ * and its arguments, and @ret is what @fn returned, once the racer is done.
+ */
+struct racer {
+	int (*fn)(void *arg, u64 val);
+	void *arg;
+	u64 val;
+	int ret;
+
+	pthread_t thread;
+	int cpu;
+	int tid;
+	bool go;
+	bool started;
+	bool done;
+};
+
+static inline void *racer_thread(void *arg)
+{
+	struct racer *r = arg;
+
+	if (r->cpu >= 0)
+		pin_tid_to_cpu(0, r->cpu);
+
+	__atomic_store_n(&r->tid, gettid(), __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&r->go, __ATOMIC_SEQ_CST))
+		usleep(100);
+
+	__atomic_store_n(&r->started, true, __ATOMIC_SEQ_CST);
+	r->ret = r->fn(r->arg, r->val);
+	__atomic_store_n(&r->done, true, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* Returns once there is a thread with a tid, on @cpu if that isn't -1. */
+static inline void racer_start(struct racer *r, int cpu)
+{
+	int err;
+
+	r->cpu = cpu;
+	err = pthread_create(&r->thread, NULL, racer_thread, r);
+	TEST_ASSERT(!err, "pthread_create: %s", strerror(err));
+	while (!__atomic_load_n(&r->tid, __ATOMIC_SEQ_CST))
+		usleep(100);
+}
+
+static inline void racer_go(struct racer *r)
+{
+	__atomic_store_n(&r->go, true, __ATOMIC_SEQ_CST);
+}
+
+/* It is on its way, if not done. */
+static inline bool racer_started(struct racer *r)
+{
+	return __atomic_load_n(&r->started, __ATOMIC_SEQ_CST);
+}
+
+static inline bool racer_done(struct racer *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
+}
+
+/* Returns what the racer returned. */
+static inline int racer_join(struct racer *r)
+{
+	pthread_join(r->thread, NULL);
+	return r->ret;
+}
+
+/*
+ * Wait until the racer has come to a pause point.  Returns false if it is done
+ * without, or still hasn't come after @s seconds.
+ */
+static inline bool racer_wait_for_pause(struct racer *r, int pause, unsigned int s)
+{
+	u64 start = now_ms();
+	bool hit, done;
+
+	do {
+		usleep(POLL_US);
+		/* In this order, so that a racer that is done has been seen there. */
+		done = racer_done(r);
+		hit = pause_read(pause).hits;
+	} while (!hit && !done && !timed_out(start, s));
+
+	return hit;
+}
+
+/* Let the racer go until it is in @function, and keep it there.  Returns as above. */
+static inline bool racer_go_to(struct racer *r, int pause, const char *function, unsigned int s)
+{
+	pause_arm(pause, function, r->tid, PAUSE_MAX_US);
+	racer_go(r);
+	return racer_wait_for_pause(r, pause, s);
 }
 
 /*
@@ -320,6 +547,21 @@ static inline bool panics_on_warning(void)
 	return on;
 }
 
+/*
+ * A VM for raw vCPUs, i.e. nothing but file descriptors.  On x86 it may have an
+ * in-kernel local APIC.
+ */
+static inline struct kvm_vm *vm_create_raw(bool split_irqchip)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+
+#ifdef __x86_64__
+	if (split_irqchip)
+		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+#endif
+	return vm;
+}
+
 /* KVM_CREATE_VCPU, returns the vCPU's file descriptor or -errno. */
 static inline int __vcpu_fd_create(struct kvm_vm *vm, u32 id)
 {
@@ -328,25 +570,47 @@ static inline int __vcpu_fd_create(struct kvm_vm *vm, u32 id)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The same without a free file descriptor, the last step that can fail. */
-static inline int __vcpu_fd_create_at_limit(struct kvm_vm *vm, u32 id)
+/* For a racer: the same, of the VM @arg. */
+static inline int race_create(void *arg, u64 id)
+{
+	return __vcpu_fd_create(arg, id);
+}
+
+/* The lowest free file descriptor, i.e. the next one that is handed out. */
+static inline int next_fd(struct kvm_vm *vm)
+{
+	int fd = kvm_dup(vm->fd);
+
+	kvm_close(fd);
+	return fd;
+}
+
+/* There's no free file descriptor until they are restored.  Returns the limit. */
+static inline struct rlimit exhaust_fds(struct kvm_vm *vm)
 {
 	struct rlimit old, limit;
-	int fd;
 
 	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &old), "getrlimit: %s", strerror(errno));
 
-	fd = kvm_dup(vm->fd);
-	kvm_close(fd);
-
 	/* The lowest free descriptor is just beyond the limit. */
-	limit.rlim_cur = fd;
+	limit.rlim_cur = next_fd(vm);
 	limit.rlim_max = old.rlim_max;
 	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s", strerror(errno));
+	return old;
+}
 
-	fd = __vcpu_fd_create(vm, id);
+static inline void restore_fds(const struct rlimit *old)
+{
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, old), "setrlimit: %s", strerror(errno));
+}
 
-	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &old), "setrlimit: %s", strerror(errno));
+/* KVM_CREATE_VCPU without a free file descriptor, the last step that can fail. */
+static inline int __vcpu_fd_create_at_limit(struct kvm_vm *vm, u32 id)
+{
+	struct rlimit old = exhaust_fds(vm);
+	int fd = __vcpu_fd_create(vm, id);
+
+	restore_fds(&old);
 	return fd;
 }
 

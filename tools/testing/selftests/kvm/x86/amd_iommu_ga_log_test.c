@@ -15,7 +15,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -32,7 +31,6 @@
 
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
-#define POLL_US			1000
 
 /*
  * The longest that a call of the notifier lasts, many RCU grace periods.  It
@@ -85,16 +83,13 @@ struct iommu_state {
 #define STATE_FORMAT \
 	"tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u"
 
-static void get_state(struct __test_metadata *_metadata, int fd, struct iommu_state *s)
+static struct iommu_state get_state(int fd)
 {
-	char buf[256];
-	int n;
+	struct iommu_state s;
 
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, STATE_FORMAT,
-		   &s->sent, &s->running, &s->calls, &s->inside,
-		   &s->unregistered, &s->overlapped, &s->early, &s->going);
-	ASSERT_EQ(8, n);
+	kvm_lifecycle_scan(fd, 8, STATE_FORMAT, &s.sent, &s.running, &s.calls, &s.inside,
+			   &s.unregistered, &s.overlapped, &s.early, &s.going);
+	return s;
 }
 
 FIXTURE_SETUP(ga_notifier)
@@ -110,9 +105,7 @@ FIXTURE_SETUP(ga_notifier)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	self->iommu = __kvm_lifecycle_open("iommu");
-	ASSERT_LE(0, self->iommu)
-		TH_LOG("open iommu: %s", strerror(-self->iommu));
+	self->iommu = kvm_lifecycle_open(_metadata, "iommu");
 
 	self->kmsg = kmsg_open();
 	if (self->kmsg < 0)
@@ -124,23 +117,7 @@ FIXTURE_TEARDOWN(ga_notifier)
 	/* Puts KVM's notifier back. */
 	if (self->iommu >= 0)
 		close(self->iommu);
-	if (self->kmsg >= 0) {
-		EXPECT_NO_SPLAT(self->kmsg);
-		close(self->kmsg);
-	}
-}
-
-static bool timed_out(struct timespec start)
-{
-	return timespec_elapsed(start).tv_sec >= WAIT_S;
-}
-
-static struct timespec now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts;
+	kmsg_close(_metadata, self->kmsg);
 }
 
 /*
@@ -150,23 +127,23 @@ static struct timespec now(void)
 TEST_F_TIMEOUT(ga_notifier, unregister_waits, SUBTEST_TIMEOUT_S)
 {
 	struct iommu_state before, after;
-	struct timespec start;
+	u64 start;
 	int i;
 
 	for (i = 0; i < NR_RACES; i++) {
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "register %d", BUSY_US));
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process 1"));
 
-		start = now();
+		start = now_ms();
 		do {
-			get_state(_metadata, self->iommu, &before);
-			ASSERT_FALSE(timed_out(start))
+			before = get_state(self->iommu);
+			ASSERT_FALSE(timed_out(start, WAIT_S))
 				TH_LOG("the notifier wasn't called in %d s", WAIT_S);
 		} while (!before.inside);
 
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "unregister"));
 
-		get_state(_metadata, self->iommu, &after);
+		after = get_state(self->iommu);
 		ASSERT_EQ(before.unregistered + 1, after.unregistered);
 		/* Else nothing was tested. */
 		ASSERT_EQ(before.overlapped + 1, after.overlapped)
@@ -185,31 +162,31 @@ TEST_F_TIMEOUT(ga_notifier, unregister_waits, SUBTEST_TIMEOUT_S)
 TEST_F_TIMEOUT(ga_notifier, register_while_processing, SUBTEST_TIMEOUT_S)
 {
 	struct iommu_state before, after;
-	struct timespec start, wait;
+	u64 start, wait;
 	int i;
 
-	start = now();
-	for (i = 0; timespec_elapsed(start).tv_sec < STORM_S || i < STORM_MIN_ROUNDS; i++) {
-		ASSERT_FALSE(timed_out(start))
+	start = now_ms();
+	for (i = 0; !timed_out(start, STORM_S) || i < STORM_MIN_ROUNDS; i++) {
+		ASSERT_FALSE(timed_out(start, WAIT_S))
 			TH_LOG("%d rounds in %d s", i, WAIT_S);
 
-		get_state(_metadata, self->iommu, &before);
+		before = get_state(self->iommu);
 		if (!before.running)
 			ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process %d", MAX_COUNT));
 
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "register %d", STORM_BUSY_US));
-		wait = now();
+		wait = now_ms();
 		do {
-			get_state(_metadata, self->iommu, &after);
-			ASSERT_FALSE(timed_out(wait))
+			after = get_state(self->iommu);
+			ASSERT_FALSE(timed_out(wait, WAIT_S))
 				TH_LOG("the notifier wasn't called in %d s", WAIT_S);
 		} while (after.calls == before.calls);
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "unregister"));
 
 		/* Entries are still processed, but not by the notifier. */
-		get_state(_metadata, self->iommu, &before);
+		before = get_state(self->iommu);
 		usleep(SETTLE_US);
-		get_state(_metadata, self->iommu, &after);
+		after = get_state(self->iommu);
 		EXPECT_EQ(before.calls, after.calls)
 			TH_LOG("round %d: the notifier was called after it was unregistered", i);
 		EXPECT_EQ(0, after.early)
@@ -222,7 +199,7 @@ TEST_F_TIMEOUT(ga_notifier, register_while_processing, SUBTEST_TIMEOUT_S)
 /* Keeps a CPU from threads of the class SCHED_IDLE, for a limited time. */
 struct spinner {
 	pthread_t thread;
-	cpu_set_t cpu;
+	int cpu;
 	bool runs;
 	bool stop;
 };
@@ -230,16 +207,15 @@ struct spinner {
 static void *spin(void *arg)
 {
 	struct spinner *s = arg;
-	struct timespec start;
+	u64 start;
 
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(s->cpu), &s->cpu), "sched_setaffinity: %s",
-		    strerror(errno));
-	TEST_ASSERT(!setpriority(PRIO_PROCESS, syscall(SYS_gettid), -20), "setpriority: %s",
+	pin_tid_to_cpu(0, s->cpu);
+	TEST_ASSERT(!setpriority(PRIO_PROCESS, gettid(), -20), "setpriority: %s",
 		    strerror(errno));
 
-	start = now();
+	start = now_ms();
 	WRITE_ONCE(s->runs, true);
-	while (!READ_ONCE(s->stop) && timespec_elapsed(start).tv_sec < PREEMPTED_S)
+	while (!READ_ONCE(s->stop) && !timed_out(start, PREEMPTED_S))
 		;
 	WRITE_ONCE(s->runs, false);
 	return NULL;
@@ -311,20 +287,10 @@ static void get_load_command(char *cmd, size_t size)
 		closedir(d);
 }
 
-struct unloader {
-	int tid;
-	int err;
-	bool done;
-};
-
-static void *unload_kvm_amd(void *arg)
+/* Returns 0 or -errno. */
+static int unload_kvm_amd(void *unused, u64 unused2)
 {
-	struct unloader *u = arg;
-
-	WRITE_ONCE(u->tid, syscall(SYS_gettid));
-	u->err = syscall(SYS_delete_module, "kvm_amd", O_NONBLOCK) ? errno : 0;
-	WRITE_ONCE(u->done, true);
-	return NULL;
+	return syscall(SYS_delete_module, "kvm_amd", O_NONBLOCK) ? -errno : 0;
 }
 
 /*
@@ -337,45 +303,32 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 	const char *missing = kvm_amd_not_reloadable();
 	struct sched_param param = {};
 	struct iommu_state state;
-	cpu_set_t allowed, mine;
+	struct racer unloader = { .fn = unload_kvm_amd };
 	struct spinner spinner;
-	char buf[256], load[4096];
-	struct unloader unloader = {};
+	char load[4096];
 	bool preempted = false, early = false, waits = false, expired = false;
-	struct timespec start;
-	pthread_t thread;
-	int i, n, tid, cpu;
+	u64 start;
+	int i, tid, cpu;
 
 	if (missing)
 		SKIP(return, "%s", missing);
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(allowed), &allowed));
-	if (CPU_COUNT(&allowed) < 2)
-		SKIP(return, "two CPUs are needed");
 	if (access("/proc/self/stack", F_OK))
 		SKIP(return, "the kernel has no /proc/PID/stack");
-
-	for (cpu = 0; !CPU_ISSET(cpu, &allowed); cpu++)
-		;
-	CPU_ZERO(&mine);
-	CPU_SET(cpu, &mine);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
-	for (cpu++; !CPU_ISSET(cpu, &allowed); cpu++)
-		;
-	CPU_ZERO(&allowed);
-	CPU_SET(cpu, &allowed);
+	cpu = set_cpu_aside();
+	if (cpu < 0)
+		SKIP(return, "two CPUs are needed");
 
 	get_load_command(load, sizeof(load));
+	racer_start(&unloader, -1);
 
 	/* Any other thread on that CPU goes first. */
-	ASSERT_LT(0, kvm_lifecycle_read(self->iommu, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %d ", &tid);
-	ASSERT_EQ(1, n);
-	ASSERT_EQ(0, sched_setaffinity(tid, sizeof(allowed), &allowed));
+	tid = injector_read(self->iommu).tid;
+	pin_tid_to_cpu(tid, cpu);
 	ASSERT_EQ(0, sched_setscheduler(tid, SCHED_IDLE, &param));
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process %d", MAX_COUNT));
 	for (i = 0; i < MAX_PREEMPTIONS && !preempted; i++) {
-		spinner = (struct spinner) { .cpu = allowed };
+		spinner = (struct spinner) { .cpu = cpu };
 		ASSERT_EQ(0, pthread_create(&spinner.thread, NULL, spin, &spinner));
 		while (!READ_ONCE(spinner.runs))
 			usleep(100);
@@ -384,7 +337,7 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 		if (!preempted) {
 			WRITE_ONCE(spinner.stop, true);
 			pthread_join(spinner.thread, NULL);
-			get_state(_metadata, self->iommu, &state);
+			state = get_state(self->iommu);
 			if (!state.running)
 				ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "process %d",
 								   MAX_COUNT));
@@ -393,31 +346,31 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 	ASSERT_TRUE(preempted)
 		TH_LOG("preempted %d times, never in KVM's notifier", i);
 
-	ASSERT_EQ(0, pthread_create(&thread, NULL, unload_kvm_amd, &unloader));
+	racer_go(&unloader);
 	do {
 		usleep(10 * POLL_US);
 		if (!READ_ONCE(spinner.runs) && !READ_ONCE(spinner.stop))
 			expired = true;
-		get_state(_metadata, self->iommu, &state);
+		state = get_state(self->iommu);
 		if (state.going && !READ_ONCE(spinner.stop)) {
 			early = is_in(tid, "avic_ga_log_notifier") && READ_ONCE(spinner.runs);
 			WRITE_ONCE(spinner.stop, true);
 		}
 		if (!waits)
-			start = now();
-		waits = is_in(READ_ONCE(unloader.tid), "rcu");
-		if (waits && timespec_elapsed(start).tv_sec >= RCU_WAIT_S)
+			start = now_ms();
+		waits = is_in(unloader.tid, "rcu");
+		if (waits && timed_out(start, RCU_WAIT_S))
 			WRITE_ONCE(spinner.stop, true);
-	} while (!READ_ONCE(unloader.done));
+	} while (!racer_done(&unloader));
 	WRITE_ONCE(spinner.stop, true);
 	pthread_join(spinner.thread, NULL);
-	pthread_join(thread, NULL);
+	racer_join(&unloader);
 
-	EXPECT_EQ(0, unloader.err)
-		TH_LOG("unload kvm_amd: %s", strerror(unloader.err));
-	if (!unloader.err) {
+	EXPECT_EQ(0, unloader.ret)
+		TH_LOG("unload kvm_amd: %s", strerror(-unloader.ret));
+	if (!unloader.ret) {
 		/* Else nothing was tested. */
-		get_state(_metadata, self->iommu, &state);
+		state = get_state(self->iommu);
 		EXPECT_EQ(1, state.going);
 		EXPECT_EQ(0, system(load));
 	}

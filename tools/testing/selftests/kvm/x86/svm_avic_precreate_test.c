@@ -18,15 +18,11 @@
  * The state is observed with kvm_lifecycle, and the cost independently of it by
  * the charge of the memory cgroup.
  */
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -43,14 +39,8 @@
 /* Far more allocations than creating one vCPU takes. */
 #define MAX_NTH			2000
 
-#define SPLIT_IRQCHIP_PINS	24
-
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
-#define POLL_US			1000
-
-/* The longest that kvm_lifecycle pauses at once. */
-#define PAUSE_US		1000000
 
 #define AVIC_ENTRY_VALID	BIT_ULL(63)
 
@@ -110,9 +100,7 @@ FIXTURE_SETUP(avic)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	t->avic = __kvm_lifecycle_open("avic");
-	ASSERT_LE(0, t->avic)
-		TH_LOG("open avic: %s", strerror(-t->avic));
+	t->avic = kvm_lifecycle_open(_metadata, "avic");
 
 	t->kmsg = kmsg_open();
 	if (t->kmsg < 0)
@@ -138,10 +126,7 @@ FIXTURE_TEARDOWN(avic)
 		free_vm(t);
 	if (t->avic >= 0)
 		close(t->avic);
-	if (t->kmsg >= 0) {
-		EXPECT_NO_SPLAT(t->kmsg);
-		close(t->kmsg);
-	}
+	kmsg_close(_metadata, t->kmsg);
 }
 
 static void create_irqchip(struct kvm_vm *vm, enum irqchip irqchip)
@@ -257,14 +242,12 @@ static void expect_set_up(struct __test_metadata *_metadata, struct avic_test *t
 /* Why the VM may not use AVIC. */
 static unsigned long get_inhibits(struct __test_metadata *_metadata, struct avic_test *t)
 {
-	unsigned long inhibits = 0;
-	char buf[4096];
-	int n;
+	unsigned long inhibits;
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(t->avic, "%d", t->vm->fd));
-	ASSERT_LT(0, kvm_lifecycle_read(t->avic, buf, sizeof(buf)));
-	n = sscanf(buf, "vm_id %*u listed %*d physical %*d logical %*d inhibited %lx", &inhibits);
-	ASSERT_EQ(1, n);
+	kvm_lifecycle_scan(t->avic, 1,
+			   "vm_id %*u listed %*d physical %*d logical %*d inhibited %lx",
+			   &inhibits);
 	return inhibits;
 }
 
@@ -278,8 +261,7 @@ TEST_F_TIMEOUT(avic, failure_of_unaddressable_vcpu, SUBTEST_TIMEOUT_S)
 	unsigned long before, after;
 	u32 id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID) - 1;
 
-	t->vm = vm_create_barebones();
-	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	t->vm = vm_create_raw(true);
 	ASSERT_EQ(0, create_vcpu(t, 0));
 	before = get_inhibits(_metadata, t);
 
@@ -407,8 +389,7 @@ TEST_F_TIMEOUT(avic, allocation_failures, SUBTEST_TIMEOUT_S)
 		SKIP(return, "%s", missing);
 
 	for (nth = 1; nth < MAX_NTH && !complete; nth++) {
-		t->vm = vm_create_barebones();
-		create_irqchip(t->vm, SPLIT_IRQCHIP);
+		t->vm = vm_create_raw(true);
 
 		ASSERT_EQ(0, fault_arm(&t->fi, nth));
 		r = create_vcpu(t, 0);
@@ -467,8 +448,7 @@ TEST_F_TIMEOUT(avic, entry_of_failed_creation, SUBTEST_TIMEOUT_S)
 	struct avic_test *t = &self->t;
 	struct avic_state state;
 
-	t->vm = vm_create_barebones();
-	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	t->vm = vm_create_raw(true);
 	ASSERT_EQ(0, create_vcpu(t, 0));
 	expect_no_entry(_metadata, t, 1, "which was never created");
 
@@ -497,8 +477,7 @@ TEST_F_TIMEOUT(avic, entry_after_allocation_failures, SUBTEST_TIMEOUT_S)
 
 	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
 		if (!t->vm) {
-			t->vm = vm_create_barebones();
-			create_irqchip(t->vm, SPLIT_IRQCHIP);
+			t->vm = vm_create_raw(true);
 			ASSERT_EQ(0, create_vcpu(t, 0));
 		}
 
@@ -531,8 +510,7 @@ TEST_F_TIMEOUT(avic, entry_of_duplicate_id, SUBTEST_TIMEOUT_S)
 	struct avic_test *t = &self->t;
 	struct avic_state before, after;
 
-	t->vm = vm_create_barebones();
-	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	t->vm = vm_create_raw(true);
 	ASSERT_EQ(0, create_vcpu(t, 0));
 	expect_set_up(_metadata, t, 0, &before);
 
@@ -545,29 +523,6 @@ TEST_F_TIMEOUT(avic, entry_of_duplicate_id, SUBTEST_TIMEOUT_S)
 	EXPECT_EQ(before.backing[0], after.backing[0]);
 }
 
-/* Creates a vCPU on the CPUs that the test doesn't use. */
-struct creator {
-	pthread_t thread;
-	struct avic_test *t;
-	cpu_set_t cpus;
-	int tid;
-	bool go;
-	int fd;
-};
-
-static void *creator_thread(void *arg)
-{
-	struct creator *c = arg;
-
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(c->cpus), &c->cpus),
-		    "sched_setaffinity: %s", strerror(errno));
-	WRITE_ONCE(c->tid, syscall(SYS_gettid));
-	while (!READ_ONCE(c->go))
-		usleep(POLL_US);
-	c->fd = __vcpu_fd_create(c->t->vm, 1);
-	return NULL;
-}
-
 /*
  * The creation of vCPU1 fails, and while it is being undone, somebody else
  * creates vCPU1, as soon as the ID is free.  The entry is that one's then.
@@ -575,66 +530,41 @@ static void *creator_thread(void *arg)
 TEST_F_TIMEOUT(avic, entry_taken_over, SUBTEST_TIMEOUT_S)
 {
 	struct avic_test *t = &self->t;
-	struct creator c = { .t = t };
-	struct rlimit old, limit;
+	struct racer c = { .fn = race_create, .val = 1 };
 	struct avic_state state;
-	struct timespec start;
 	const char *missing;
-	cpu_set_t others;
 	int pause, cpu, r;
-	char buf[64];
+	struct rlimit old;
+	u64 start;
 
 	missing = kvm_lifecycle_missing("pause");
 	if (missing)
 		SKIP(return, "%s", missing);
-
-	/* A pause doesn't let go of the CPU. */
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(others), &others));
-	if (CPU_COUNT(&others) < 2)
+	cpu = set_cpu_aside();
+	if (cpu < 0)
 		SKIP(return, "two CPUs are needed");
-	for (cpu = CPU_SETSIZE - 1; !CPU_ISSET(cpu, &others); cpu--)
-		;
-	CPU_CLR(cpu, &others);
-	CPU_SET(cpu, &c.cpus);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(others), &others));
 
-	t->vm = vm_create_barebones();
-	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	t->vm = vm_create_raw(true);
 	ASSERT_EQ(0, create_vcpu(t, 0));
 
-	pause = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, pause);
-	ASSERT_EQ(0, pthread_create(&c.thread, NULL, creator_thread, &c));
-	while (!READ_ONCE(c.tid))
-		usleep(POLL_US);
-	ASSERT_EQ(0, __kvm_lifecycle_write(pause, "kvm_arch_vcpu_destroy %d %d 1",
-					   c.tid, PAUSE_US));
+	pause = kvm_lifecycle_open(_metadata, "pause");
+	c.arg = t->vm;
+	racer_start(&c, cpu);
 
-	/* The lowest free descriptor is just beyond the limit. */
-	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
-	limit.rlim_cur = kvm_dup(t->vm->fd);
-	limit.rlim_max = old.rlim_max;
-	kvm_close(limit.rlim_cur);
-	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
-	WRITE_ONCE(c.go, true);
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		usleep(POLL_US);
-		ASSERT_LT(0, kvm_lifecycle_read(pause, buf, sizeof(buf)));
-		ASSERT_GT(WAIT_S, timespec_elapsed(start).tv_sec)
-			TH_LOG("kvm_arch_vcpu_destroy() wasn't called in %d s", WAIT_S);
-	} while (!strncmp(buf, "hits 0 ", 7));
-	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+	old = exhaust_fds(t->vm);
+	ASSERT_TRUE(racer_go_to(&c, pause, "kvm_arch_vcpu_destroy", WAIT_S))
+		TH_LOG("kvm_arch_vcpu_destroy() wasn't called in %d s", WAIT_S);
+	restore_fds(&old);
 
+	start = now_ms();
 	do {
 		r = create_vcpu(t, 1);
-	} while (r == -EEXIST && timespec_elapsed(start).tv_sec < WAIT_S);
+	} while (r == -EEXIST && !timed_out(start, WAIT_S));
 	EXPECT_EQ(0, r)
 		TH_LOG("the ID whose creation had failed: %s", strerror(-r));
 
-	pthread_join(c.thread, NULL);
+	EXPECT_EQ(-EMFILE, racer_join(&c));
 	close(pause);
-	EXPECT_EQ(-EMFILE, c.fd);
 	expect_set_up(_metadata, t, 1, &state);
 	expect_set_up(_metadata, t, 0, &state);
 }
@@ -643,8 +573,7 @@ static u32 create_vm_with_id(struct __test_metadata *_metadata, struct avic_test
 {
 	struct avic_state state;
 
-	t->vm = vm_create_barebones();
-	create_irqchip(t->vm, SPLIT_IRQCHIP);
+	t->vm = vm_create_raw(true);
 	ASSERT_EQ(0, create_vcpu(t, 0));
 	expect_set_up(_metadata, t, 0, &state);
 	return state.vm_id;
@@ -691,7 +620,7 @@ TEST_F_TIMEOUT(avic, ids_for_irqchips_only, SUBTEST_TIMEOUT_S)
 
 	for (i = 0; i < NR_VMS_WITHOUT_ID; i++) {
 		vms[i] = vm_create_barebones();
-		vcpus[i] = __vm_ioctl(vms[i], KVM_CREATE_VCPU, (void *)0ul);
+		vcpus[i] = __vcpu_fd_create(vms[i], 0);
 		ASSERT_LE(0, vcpus[i]);
 	}
 
@@ -818,10 +747,7 @@ FIXTURE_SETUP(charge)
 FIXTURE_TEARDOWN(charge)
 {
 	fault_injection_end(&self->fi);
-	if (self->kmsg >= 0) {
-		EXPECT_NO_SPLAT(self->kmsg);
-		close(self->kmsg);
-	}
+	kmsg_close(_metadata, self->kmsg);
 }
 
 /*

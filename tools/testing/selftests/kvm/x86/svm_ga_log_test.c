@@ -15,14 +15,11 @@
  * and not once in a million times.
  */
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 
@@ -36,13 +33,8 @@
 
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
-#define POLL_US			1000
 
-#define SPLIT_IRQCHIP_PINS	24
 #define NR_VCPUS		4
-
-/* The longest that kvm_lifecycle pauses: getting to a VM's vCPUs takes much less. */
-#define PAUSE_WAKE_UP_US	1000000
 
 /* Once per vCPU, long enough for many entries. */
 #define PAUSE_DESTROY_US	50000
@@ -99,8 +91,6 @@ FIXTURE_SETUP(ga_log)
 {
 	struct ga_log_test *t = &self->t;
 	const char *missing = missing_part();
-	char buf[128];
-	int n;
 
 	t->vm = NULL;
 	t->nr_vcpus = 0;
@@ -111,16 +101,10 @@ FIXTURE_SETUP(ga_log)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	t->ga_log = __kvm_lifecycle_open("ga_log");
-	ASSERT_LE(0, t->ga_log)
-		TH_LOG("open ga_log: %s", strerror(-t->ga_log));
-	ASSERT_LT(0, kvm_lifecycle_read(t->ga_log, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %d ", &t->tid);
-	ASSERT_EQ(1, n);
+	t->ga_log = kvm_lifecycle_open(_metadata, "ga_log");
+	t->tid = injector_read(t->ga_log).tid;
 
-	t->pause = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, t->pause)
-		TH_LOG("open pause: %s", strerror(-t->pause));
+	t->pause = kvm_lifecycle_open(_metadata, "pause");
 
 	t->kmsg = kmsg_open();
 	if (t->kmsg < 0)
@@ -146,10 +130,7 @@ FIXTURE_TEARDOWN(ga_log)
 		close(t->ga_log);
 	if (t->vm)
 		free_vm(t);
-	if (t->kmsg >= 0) {
-		EXPECT_NO_SPLAT(t->kmsg);
-		close(t->kmsg);
-	}
+	kmsg_close(_metadata, t->kmsg);
 }
 
 /* The VM's ID, or 0.  Must not keep a reference to the VM, hence the close. */
@@ -173,12 +154,10 @@ static u32 get_vm_id(struct kvm_vm *vm)
 /* A VM with raw vCPUs, nothing but file descriptors refers to it. */
 static void create_vm(struct __test_metadata *_metadata, struct ga_log_test *t)
 {
-	t->vm = vm_create_barebones();
-	vm_enable_cap(t->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	t->vm = vm_create_raw(true);
 
 	for (t->nr_vcpus = 0; t->nr_vcpus < NR_VCPUS; t->nr_vcpus++) {
-		int fd = __vm_ioctl(t->vm, KVM_CREATE_VCPU,
-				    (void *)(unsigned long)t->nr_vcpus);
+		int fd = __vcpu_fd_create(t->vm, t->nr_vcpus);
 
 		ASSERT_LE(0, fd);
 		t->vcpu_fds[t->nr_vcpus] = fd;
@@ -188,82 +167,29 @@ static void create_vm(struct __test_metadata *_metadata, struct ga_log_test *t)
 	ASSERT_NE(0, t->vm_id);
 }
 
-struct pause_state {
-	int hits;
-	int inside;
-	int done;
-};
-
-static void get_pause(struct __test_metadata *_metadata, int fd, struct pause_state *p)
+/* Keep the injecting thread and the test apart.  Returns false if there is one CPU only. */
+static bool pin_to_different_cpus(struct ga_log_test *t)
 {
-	char buf[128];
-	int n;
+	int cpu = set_cpu_aside();
 
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "hits %d inside %d done %d", &p->hits, &p->inside, &p->done);
-	ASSERT_EQ(3, n);
-}
-
-static void get_injector(struct __test_metadata *_metadata, int fd, u32 *sent, int *running)
-{
-	char buf[128];
-	int n;
-
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "tid %*d sent %u running %d", sent, running);
-	ASSERT_EQ(2, n);
-}
-
-static bool timed_out(struct timespec start)
-{
-	return timespec_elapsed(start).tv_sec >= WAIT_S;
-}
-
-static struct timespec now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts;
-}
-
-/*
- * Keep the injecting thread and the test apart: a pause doesn't let go of the
- * CPU.  Returns false if there is one CPU only.
- */
-static bool pin_to_different_cpus(struct __test_metadata *_metadata, struct ga_log_test *t)
-{
-	cpu_set_t allowed, mine, others;
-	int cpu;
-
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(allowed), &allowed));
-	if (CPU_COUNT(&allowed) < 2)
+	if (cpu < 0)
 		return false;
 
-	for (cpu = 0; !CPU_ISSET(cpu, &allowed); cpu++)
-		;
-
-	others = allowed;
-	CPU_CLR(cpu, &others);
-	CPU_ZERO(&mine);
-	CPU_SET(cpu, &mine);
-	ASSERT_EQ(0, sched_setaffinity(t->tid, sizeof(others), &others));
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
+	pin_tid_to_cpu(t->tid, cpu);
 	return true;
 }
 
 static void wait_for_injector(struct __test_metadata *_metadata, int fd)
 {
-	struct timespec start = now();
-	int running;
-	u32 sent;
+	struct injector_state s;
+	u64 start = now_ms();
 
 	do {
 		usleep(POLL_US);
-		get_injector(_metadata, fd, &sent, &running);
-		ASSERT_FALSE(timed_out(start))
-			TH_LOG("the injector still runs after %d s, %u sent", WAIT_S, sent);
-	} while (running);
+		s = injector_read(fd);
+		ASSERT_FALSE(timed_out(start, WAIT_S))
+			TH_LOG("the injector still runs after %d s, %u sent", WAIT_S, s.sent);
+	} while (s.running);
 }
 
 /* vCPUs other than vCPU0 wait for INIT and SIPI, i.e. block in KVM_RUN. */
@@ -289,11 +215,11 @@ static void *run_blocked_vcpu(void *arg)
 
 static void wait_for_block(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu)
 {
-	struct timespec start = now();
+	u64 start = now_ms();
 
 	while (!vcpu_get_stat(vcpu, blocking)) {
 		usleep(POLL_US);
-		ASSERT_FALSE(timed_out(start))
+		ASSERT_FALSE(timed_out(start, WAIT_S))
 			TH_LOG("vCPU%u doesn't block in KVM_RUN", vcpu->id);
 	}
 }
@@ -305,15 +231,14 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 	struct sigaction sa = { .sa_handler = kick };
 	struct blocked_vcpu blocked[NR_VCPUS] = {};
 	u64 before[NR_VCPUS], after;
-	struct timespec start;
+	u64 start;
 	u32 vm_id;
 	int i, j;
 
 	/* KVM_RUN is to return, without SA_RESTART. */
 	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 
-	t->vm = vm_create_barebones();
-	vm_enable_cap(t->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	t->vm = vm_create_raw(true);
 	for (i = 0; i < NR_VCPUS; i++)
 		blocked[i].vcpu = __vm_vcpu_add(t->vm, i);
 	vm_id = get_vm_id(t->vm);
@@ -330,13 +255,13 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 			before[j] = vcpu_get_stat(blocked[j].vcpu, halt_wakeup);
 
 		/* It may have announced that it blocks, but not have gone to sleep yet. */
-		start = now();
+		start = now_ms();
 		do {
 			ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "inject %u %d 1 0",
 							   vm_id, i));
 			wait_for_injector(_metadata, t->ga_log);
 			after = vcpu_get_stat(blocked[i].vcpu, halt_wakeup);
-		} while (after == before[i] && !timed_out(start));
+		} while (after == before[i] && !timed_out(start, WAIT_S));
 		EXPECT_NE(before[i], after)
 			TH_LOG("vCPU%d was not woken in %d s", i, WAIT_S);
 
@@ -366,33 +291,32 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 TEST_F_TIMEOUT(ga_log, lookup_during_destroy, SUBTEST_TIMEOUT_S)
 {
 	struct ga_log_test *t = &self->t;
-	struct pause_state p;
 	u32 sent, sent_before;
-	int i, running;
+	int i, hits;
 
-	if (!pin_to_different_cpus(_metadata, t))
+	if (!pin_to_different_cpus(t))
 		SKIP(return, "two CPUs are needed");
 
 	for (i = 0; i < NR_RACES; i++) {
 		create_vm(_metadata, t);
 
-		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "xa_erase %ld %d %d",
-						   syscall(SYS_gettid), PAUSE_DESTROY_US,
+		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "xa_erase %d %d %d",
+						   gettid(), PAUSE_DESTROY_US,
 						   4 * NR_VCPUS));
 		ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "inject %u %d 1000000 0",
 						   t->vm_id, i % NR_VCPUS));
-		get_injector(_metadata, t->ga_log, &sent_before, &running);
+		sent_before = injector_read(t->ga_log).sent;
 
 		free_vm(t);
 
-		get_pause(_metadata, t->pause, &p);
-		get_injector(_metadata, t->ga_log, &sent, &running);
+		hits = pause_read(t->pause).hits;
+		sent = injector_read(t->ga_log).sent;
 		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "release"));
 		ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "stop"));
 
 		/* Else nothing was tested. */
-		ASSERT_LE(NR_VCPUS, p.hits)
-			TH_LOG("wanted %d vCPUs to be destroyed slowly, got %d", NR_VCPUS, p.hits);
+		ASSERT_LE(NR_VCPUS, hits)
+			TH_LOG("wanted %d vCPUs to be destroyed slowly, got %d", NR_VCPUS, hits);
 		ASSERT_LT(sent_before, sent)
 			TH_LOG("no entry was handled while the VM was destroyed");
 	}
@@ -433,29 +357,28 @@ TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 	struct ga_log_test *t = &self->t;
 	const char *missing = kvm_lifecycle_missing("vcpu_index");
 	struct pause_state p;
-	struct timespec start;
+	u64 start;
 	int i, rec, destroyed, early;
 	pthread_t thread;
 
 	if (missing)
 		SKIP(return, "%s", missing);
-	if (!pin_to_different_cpus(_metadata, t))
+	if (!pin_to_different_cpus(t))
 		SKIP(return, "two CPUs are needed");
 
 	for (i = 0; i < NR_RACES; i++) {
 		create_vm(_metadata, t);
-		rec = __kvm_lifecycle_open("vcpu_index");
-		ASSERT_LE(0, rec);
+		rec = kvm_lifecycle_open(_metadata, "vcpu_index");
 
-		ASSERT_EQ(0, __kvm_lifecycle_write(t->pause, "kvm_vcpu_wake_up %d %d 1",
-						   t->tid, PAUSE_WAKE_UP_US));
+		/* Getting to a VM's vCPUs takes much less. */
+		pause_arm(t->pause, "kvm_vcpu_wake_up", t->tid, PAUSE_MAX_US);
 		ASSERT_EQ(0, __kvm_lifecycle_write(t->ga_log, "inject %u %d 1 0",
 						   t->vm_id, i % NR_VCPUS));
 
-		start = now();
+		start = now_ms();
 		do {
-			get_pause(_metadata, t->pause, &p);
-			ASSERT_FALSE(timed_out(start))
+			p = pause_read(t->pause);
+			ASSERT_FALSE(timed_out(start, WAIT_S))
 				TH_LOG("the notifier didn't call kvm_vcpu_wake_up() in %d s",
 				       WAIT_S);
 		} while (!p.hits);
@@ -473,7 +396,7 @@ TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 		do {
 			usleep(POLL_US);
 			destroyed += count_destroyed(_metadata, rec);
-			get_pause(_metadata, t->pause, &p);
+			p = pause_read(t->pause);
 			if (p.inside)
 				early = destroyed;
 		} while (p.inside && early < NR_VCPUS);
@@ -502,30 +425,28 @@ static struct storm {
 static void *storm_thread(void *arg)
 {
 	unsigned int seed = (unsigned long)arg;
-	int ga_log, pause = -1, tid, hits, r = 0;
-	struct pause_state p = { .hits = STORM_PAUSE_HITS };
-	u32 vm_id, sent;
-	char buf[128];
+	int ga_log, pause = -1, tid, hits = STORM_PAUSE_HITS, hits_before, r = 0;
+	u32 vm_id;
 
 	ga_log = __kvm_lifecycle_open("ga_log");
-	if (ga_log < 0 || kvm_lifecycle_read(ga_log, buf, sizeof(buf)) <= 0 ||
-	    sscanf(buf, "tid %d ", &tid) != 1) {
-		r = -EIO;
+	if (ga_log < 0) {
+		r = ga_log;
 		goto out;
 	}
+	tid = injector_read(ga_log).tid;
 	if (storm.widen) {
 		pause = __kvm_lifecycle_open("pause");
 		r = pause < 0 ? pause : 0;
 	}
 
 	while (!r && !READ_ONCE(storm.stop)) {
-		if (storm.widen && p.hits == STORM_PAUSE_HITS) {
+		if (storm.widen && hits == STORM_PAUSE_HITS) {
 			__kvm_lifecycle_write(pause, "release");
 			r = __kvm_lifecycle_write(pause, "kvm_vcpu_wake_up %d %d %d", tid,
 						  STORM_PAUSE_US, STORM_PAUSE_HITS);
 			if (r)
 				break;
-			p.hits = 0;
+			hits = 0;
 		}
 
 		/* Mostly the VM that comes and goes, else any. */
@@ -542,21 +463,14 @@ static void *storm_thread(void *arg)
 		if (r)
 			break;
 
-		if (kvm_lifecycle_read(ga_log, buf, sizeof(buf)) <= 0 ||
-		    sscanf(buf, "tid %*d sent %u ", &sent) != 1)
-			r = -EIO;
-		else
-			__sync_fetch_and_add(&storm.nr_sent, sent);
+		__sync_fetch_and_add(&storm.nr_sent, injector_read(ga_log).sent);
 
 		if (!storm.widen)
 			continue;
 
-		hits = p.hits;
-		if (kvm_lifecycle_read(pause, buf, sizeof(buf)) <= 0 ||
-		    sscanf(buf, "hits %d ", &p.hits) != 1)
-			r = -EIO;
-		else
-			__sync_fetch_and_add(&storm.nr_hits, p.hits - hits);
+		hits_before = hits;
+		hits = pause_read(pause).hits;
+		__sync_fetch_and_add(&storm.nr_hits, hits - hits_before);
 	}
 
 out:
@@ -587,14 +501,13 @@ static void run_storm(struct __test_metadata *_metadata, struct ga_log_test *t, 
 {
 	pthread_t threads[NR_STORMERS];
 	int users, users_after, i, nr_vms = 0;
-	struct timespec start;
-	time_t elapsed;
+	u64 start;
 
 	users = kvm_amd_users();
 	memset(&storm, 0, sizeof(storm));
 	storm.widen = widen;
 
-	start = now();
+	start = now_ms();
 	for (i = 0; i < NR_STORMERS; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, storm_thread,
 					    (void *)(unsigned long)(i + 1)));
@@ -605,9 +518,8 @@ static void run_storm(struct __test_metadata *_metadata, struct ga_log_test *t, 
 		usleep(widen ? 2 * STORM_PAUSE_US : POLL_US);
 		free_vm(t);
 		nr_vms++;
-		elapsed = timespec_elapsed(start).tv_sec;
-	} while (!READ_ONCE(storm.error) && elapsed < STORM_MAX_S &&
-		 (elapsed < STORM_S || nr_vms < STORM_MIN_VMS));
+	} while (!READ_ONCE(storm.error) && !timed_out(start, STORM_MAX_S) &&
+		 (!timed_out(start, STORM_S) || nr_vms < STORM_MIN_VMS));
 
 	WRITE_ONCE(storm.stop, true);
 	for (i = 0; i < NR_STORMERS; i++)
@@ -623,8 +535,8 @@ static void run_storm(struct __test_metadata *_metadata, struct ga_log_test *t, 
 			TH_LOG("no wake-up was ever slowed down");
 
 	/* Every VM was reaped. */
-	start = now();
-	while ((users_after = kvm_amd_users()) > users && !timed_out(start))
+	start = now_ms();
+	while ((users_after = kvm_amd_users()) > users && !timed_out(start, WAIT_S))
 		usleep(POLL_US);
 	EXPECT_EQ(users, users_after)
 		TH_LOG("%d VMs came and went, kvm_amd had %d users before and %d after",

@@ -12,14 +12,10 @@
  * kvm_lifecycle makes the calls that KVM itself doesn't make, and holds a task
  * in the middle of the initialization, which otherwise takes a microsecond.
  */
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 
@@ -34,9 +30,6 @@
 
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
-#define POLL_US			1000
-
-#define SPLIT_IRQCHIP_PINS	24
 
 /* They only read, and rely on vcpu->mutex for what they read. */
 #define HV_FUNCTION		"kvm_hv_assist_page_enabled"
@@ -45,12 +38,12 @@
 /* With vCPUs before it or without: the next index is 0, or another one. */
 #define NR_CREATIONS		3
 
-/* A Hyper-V context has so many timers, and each is set up by one call. */
+/*
+ * A Hyper-V context has so many timers, and each is set up by one call.  A
+ * hypercall takes much less than one pause.
+ */
 #define PAUSED_FUNCTION		"hrtimer_setup"
 #define NR_STIMERS		4
-
-/* The longest that kvm_lifecycle pauses; a hypercall takes much less. */
-#define PAUSE_US		1000000
 
 /* HvFlushVirtualAddressSpace, as the TLFS has it. */
 #define HV_FLUSH_ALL_PROCESSORS			BIT(0)
@@ -109,8 +102,7 @@ static struct kvm_vcpu *create_vcpu(struct exclusive_test *t)
 	struct kvm_vcpu *vcpu;
 	struct kvm_sregs sregs;
 
-	t->vm = vm_create_barebones();
-	vm_enable_cap(t->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	t->vm = vm_create_raw(true);
 
 	vcpu = __vm_vcpu_add(t->vm, 0);
 	if (kvm_has_cap(KVM_CAP_HYPERV_CPUID))
@@ -198,54 +190,11 @@ TEST_F_TIMEOUT(exclusive, failed_creation, SUBTEST_TIMEOUT_S)
 	}
 }
 
-static void pin_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity: %s",
-		    strerror(errno));
-}
-
-/* Two CPUs to pin to: who is paused doesn't let go of its own. */
-static bool find_two_cpus(int cpus[2])
-{
-	cpu_set_t allowed;
-	int cpu, nr = 0;
-
-	TEST_ASSERT(!sched_getaffinity(0, sizeof(allowed), &allowed), "sched_getaffinity: %s",
-		    strerror(errno));
-	for (cpu = 0; cpu < CPU_SETSIZE && nr < 2; cpu++) {
-		if (CPU_ISSET(cpu, &allowed))
-			cpus[nr++] = cpu;
-	}
-	return nr == 2;
-}
-
-struct first_access {
-	struct kvm_vcpu *vcpu;
-	pthread_t thread;
-	pthread_barrier_t barrier;
-	int cpu;
-	pid_t tid;
-	bool done;
-};
-
 /* Userspace gives a vCPU Hyper-V's CPUID, which takes a Hyper-V context. */
-static void *make_first_access(void *arg)
+static int make_first_access(void *vcpu, u64 unused)
 {
-	struct first_access *first = arg;
-
-	pin_to_cpu(first->cpu);
-	first->tid = syscall(SYS_gettid);
-	pthread_barrier_wait(&first->barrier);
-
-	/* The pause point gets armed. */
-	pthread_barrier_wait(&first->barrier);
-	vcpu_set_hv_cpuid(first->vcpu);
-	__atomic_store_n(&first->done, true, __ATOMIC_RELEASE);
-	return NULL;
+	vcpu_set_hv_cpuid(vcpu);
+	return 0;
 }
 
 static void flush_guest_code(gva_t input_gva, gpa_t input_gpa)
@@ -281,16 +230,6 @@ static void run_to_sync(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu
 	}
 }
 
-static void get_pause(struct __test_metadata *_metadata, int fd, int *hits, int *inside)
-{
-	char buf[128];
-	int n;
-
-	ASSERT_LT(0, kvm_lifecycle_read(fd, buf, sizeof(buf)));
-	n = sscanf(buf, "hits %d inside %d ", hits, inside);
-	ASSERT_EQ(2, n);
-}
-
 /*
  * vCPU0 flushes the TLBs of all vCPUs while vCPU1 gets its Hyper-V context: the
  * queue for it has a lock and a buffer, or isn't there.
@@ -302,17 +241,17 @@ TEST_F_TIMEOUT(exclusive, hyperv_published_too_early, SUBTEST_TIMEOUT_S)
 {
 	const char *missing = kvm_lifecycle_missing("pause");
 	struct exclusive_test *t = &self->t;
-	struct first_access first = {};
+	struct racer first = { .fn = make_first_access };
 	struct kvm_vcpu *vcpus[2];
-	struct timespec start;
-	int cpus[2], hits, inside;
 	gva_t input;
+	int cpu;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 	if (!kvm_has_cap(KVM_CAP_HYPERV_CPUID))
 		SKIP(return, "KVM doesn't emulate Hyper-V");
-	if (!find_two_cpus(cpus))
+	cpu = set_cpu_aside();
+	if (cpu < 0)
 		SKIP(return, "two CPUs are needed");
 
 	t->file = kvm_lifecycle_open(_metadata, "pause");
@@ -323,35 +262,25 @@ TEST_F_TIMEOUT(exclusive, hyperv_published_too_early, SUBTEST_TIMEOUT_S)
 	input = vm_alloc_page(t->vm);
 	vcpu_args_set(vcpus[0], 2, input, addr_gva2gpa(t->vm, input));
 
-	pin_to_cpu(cpus[0]);
 	run_to_sync(_metadata, vcpus[0], 0);
 
-	first.vcpu = vcpus[1];
-	first.cpu = cpus[1];
-	ASSERT_EQ(0, pthread_barrier_init(&first.barrier, NULL, 2));
-	ASSERT_EQ(0, pthread_create(&first.thread, NULL, make_first_access, &first));
-	pthread_barrier_wait(&first.barrier);
+	first.arg = vcpus[1];
+	racer_start(&first, cpu);
 	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, PAUSED_FUNCTION " %d %d %d", first.tid,
-					   PAUSE_US, NR_STIMERS));
-	pthread_barrier_wait(&first.barrier);
-
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		usleep(POLL_US);
-		get_pause(_metadata, t->file, &hits, &inside);
-		ASSERT_GT(WAIT_S, timespec_elapsed(start).tv_sec)
-			TH_LOG("vCPU1's first use of Hyper-V doesn't call " PAUSED_FUNCTION "()");
-	} while (!inside);
+					   PAUSE_MAX_US, NR_STIMERS));
+	racer_go(&first);
+	ASSERT_TRUE(racer_wait_for_pause(&first, t->file, WAIT_S))
+		TH_LOG("vCPU1's first use of Hyper-V doesn't call " PAUSED_FUNCTION "()");
 
 	run_to_sync(_metadata, vcpus[0], 1);
 
 	/* Else nothing was tested. */
-	EXPECT_FALSE(__atomic_load_n(&first.done, __ATOMIC_ACQUIRE))
-		TH_LOG("the hypercall took longer than %d pauses of %d us", NR_STIMERS, PAUSE_US);
+	EXPECT_FALSE(racer_done(&first))
+		TH_LOG("the hypercall took longer than %d pauses of %d us", NR_STIMERS,
+		       PAUSE_MAX_US);
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(t->file, "release"));
-	pthread_join(first.thread, NULL);
-	pthread_barrier_destroy(&first.barrier);
+	racer_join(&first);
 
 	/* Now there is a queue for vCPU1, too. */
 	EXPECT_EQ(1, vcpu_get_msr(vcpus[1], HV_X64_MSR_VP_INDEX));

@@ -6,12 +6,7 @@
  *
  * kvm_lifecycle holds the sender where it looks the target up.
  */
-#include <pthread.h>
-#include <sched.h>
 #include <string.h>
-#include <time.h>
-
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 
@@ -25,9 +20,6 @@
 
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
-
-/* The longest that kvm_lifecycle pauses: one ioctl() takes much less. */
-#define PAUSE_US		1000000
 
 /*
  * How often each race is run.  Once is enough to see the bug, the others are to
@@ -136,9 +128,7 @@ FIXTURE_SETUP(evtchn)
 	if ((kvm_check_cap(KVM_CAP_XEN_HVM) & need) != need)
 		SKIP(return, "KVM_CAP_XEN_HVM lacks event channels");
 
-	self->pause = __kvm_lifecycle_open("pause");
-	ASSERT_LE(0, self->pause)
-		TH_LOG("open pause: %s", strerror(-self->pause));
+	self->pause = kvm_lifecycle_open(_metadata, "pause");
 	self->kmsg = kmsg_open();
 	if (self->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
@@ -173,39 +163,13 @@ FIXTURE_TEARDOWN(evtchn)
 		close(self->pause);
 	if (self->vm)
 		kvm_vm_free(self->vm);
-	if (self->kmsg >= 0) {
-		EXPECT_NO_SPLAT(self->kmsg);
-		close(self->kmsg);
-	}
+	kmsg_close(_metadata, self->kmsg);
 }
 
-static struct timespec now(void)
+static int race_send(void *vcpu, u64 unused)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts;
-}
-
-/* The sender, on a CPU of its own: a pause doesn't let go of the CPU. */
-struct sender {
-	struct kvm_vcpu *vcpu;
-	cpu_set_t cpus;
-	int tid;
-	bool go;
-};
-
-static void *send_thread(void *arg)
-{
-	struct sender *s = arg;
-
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(s->cpus), &s->cpus), "sched_setaffinity: %s",
-		    strerror(errno));
-	WRITE_ONCE(s->tid, syscall(SYS_gettid));
-	while (!READ_ONCE(s->go))
-		usleep(100);
-	run_to_sync(s->vcpu);
-	return NULL;
+	run_to_sync(vcpu);
+	return 0;
 }
 
 /* Send one event, and tell which vCPU has got it; -1 if none has, 2 if both have. */
@@ -241,24 +205,15 @@ TEST_F_TIMEOUT(evtchn, update, SUBTEST_TIMEOUT_S)
 /* Change the target while vCPU0 sends an event, and has found the old target. */
 TEST_F_TIMEOUT(evtchn, update_while_sending, SUBTEST_TIMEOUT_S)
 {
-	int i, n, hits, inside, old, new, receiver, cpu;
-	struct timespec start;
-	cpu_set_t allowed, mine;
-	struct sender sender;
-	pthread_t thread;
-	char buf[128];
+	int i, old, new, receiver, cpu;
 
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(allowed), &allowed));
-	if (CPU_COUNT(&allowed) < 2)
+	cpu = set_cpu_aside();
+	if (cpu < 0)
 		SKIP(return, "two CPUs are needed");
-	for (cpu = 0; !CPU_ISSET(cpu, &allowed); cpu++)
-		;
-	CPU_ZERO(&mine);
-	CPU_SET(cpu, &mine);
-	CPU_CLR(cpu, &allowed);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(mine), &mine));
 
 	for (i = 0; i < NR_RACES; i++) {
+		struct racer sender = { .fn = race_send, .arg = self->vcpus[0] };
+
 		old = i % NR_VCPUS;
 		new = !old;
 
@@ -267,34 +222,18 @@ TEST_F_TIMEOUT(evtchn, update_while_sending, SUBTEST_TIMEOUT_S)
 		set_target(self->vm, old, KVM_XEN_EVTCHN_UPDATE);
 		memset(self->shinfo->evtchn_pending, 0, sizeof(self->shinfo->evtchn_pending));
 
-		sender = (struct sender) { .vcpu = self->vcpus[0], .cpus = allowed };
-		ASSERT_EQ(0, pthread_create(&thread, NULL, send_thread, &sender));
-		while (!READ_ONCE(sender.tid))
-			usleep(100);
-		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "xa_load %d %d 1", sender.tid,
-						   PAUSE_US));
-		WRITE_ONCE(sender.go, true);
-
-		start = now();
-		do {
-			ASSERT_LT(0, kvm_lifecycle_read(self->pause, buf, sizeof(buf)));
-			n = sscanf(buf, "hits %d inside %d", &hits, &inside);
-			ASSERT_EQ(2, n);
-			ASSERT_GT(WAIT_S, timespec_elapsed(start).tv_sec)
-				TH_LOG("vCPU0 didn't look up the target in %d s", WAIT_S);
-		} while (!hits);
+		racer_start(&sender, cpu);
+		ASSERT_TRUE(racer_go_to(&sender, self->pause, "xa_load", WAIT_S))
+			TH_LOG("vCPU0 didn't look up the target in %d s", WAIT_S);
 
 		set_target(self->vm, new, KVM_XEN_EVTCHN_UPDATE);
 
 		/* Else nothing was tested. */
-		ASSERT_LT(0, kvm_lifecycle_read(self->pause, buf, sizeof(buf)));
-		n = sscanf(buf, "hits %d inside %d", &hits, &inside);
-		ASSERT_EQ(2, n);
-		ASSERT_EQ(1, inside)
+		ASSERT_EQ(1, pause_read(self->pause).inside)
 			TH_LOG("the event was sent before the target was changed");
 
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "release"));
-		pthread_join(thread, NULL);
+		racer_join(&sender);
 
 		receiver = get_receiver(self->shinfo, self->vi, self->vcpus[0]);
 		EXPECT_EQ(new, receiver)
