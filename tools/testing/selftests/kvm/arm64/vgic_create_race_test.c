@@ -74,14 +74,7 @@ static void guest_code(void)
 /* vCPU0, and a vGIC that is configured but for the redistributors. */
 static void vm_gic_create(struct vm_gic *gic)
 {
-	u32 nr_irqs = NR_IRQS;
-	u64 addr = GICD_BASE_GPA;
-
-	gic->vm = vm_create(MAX_VCPUS);
-	gic->fd = kvm_create_device(gic->vm, KVM_DEV_TYPE_ARM_VGIC_V3);
-	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
-	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
-			    &addr);
+	gic->vm = vm_create_with_vgic(MAX_VCPUS, NR_IRQS, &gic->fd);
 	virt_map(gic->vm, GICR_BASE_GPA, GICR_BASE_GPA,
 		 vm_calc_num_guest_pages(gic->vm->mode, MAX_VCPUS * KVM_VGIC_V3_REDIST_SIZE));
 	gic->vcpu0 = vm_vcpu_add(gic->vm, 0, guest_code);
@@ -95,16 +88,12 @@ static void vm_gic_destroy(struct vm_gic *gic)
 
 static int set_region(struct vm_gic *gic, int count)
 {
-	u64 attr = REDIST_REGION_ATTR_ADDR(count, GICR_BASE_GPA, 0, 0);
-
-	return __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-				     KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, &attr) ? -errno : 0;
+	return vgic_set_region(gic->fd, GICR_BASE_GPA, count, 0);
 }
 
 static int vgic_init(struct vm_gic *gic)
 {
-	return __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
-				     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) ? -errno : 0;
+	return vgic_ctrl_init(gic->fd);
 }
 
 /*

@@ -178,12 +178,6 @@ static int vgic_read(struct vm_gic *gic, const struct vgic_reg *reg, u64 *val)
 	return vgic_access(gic, reg, false, val);
 }
 
-static int vgic_ctrl_init(struct vm_gic *gic)
-{
-	return __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
-				     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) ? -errno : 0;
-}
-
 static u32 iidr_with_rev(u32 val, u32 rev)
 {
 	return (val & ~GICD_IIDR_REVISION_MASK) | FIELD_PREP(GICD_IIDR_REVISION_MASK, rev);
@@ -524,7 +518,7 @@ TEST_F(no_vcpu, write)
 	for (i = 0; i < 2; i++)
 		vm_vcpu_add(self->gic.vm, i, guest_code);
 	expect_value(_metadata, &self->gic, &iidr, iidr_val, "with two vCPUs");
-	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
 
 	/* Revision 2 doesn't have GICR_CTLR.{IR,CES}. */
 	expect_value(_metadata, &self->gic, &iidr, iidr_val, "after init");
@@ -570,7 +564,7 @@ TEST_F(no_vcpu, other_registers)
 /* A vGIC for no vCPU is of no use, but it's possible to initialize it. */
 TEST_F(no_vcpu, after_init)
 {
-	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
 
 	expect_access(_metadata, &self->gic, &iidr, false, 0, 0, "after init without a vCPU");
 	expect_access(_metadata, &self->gic, &typer2, false, 0, 0, "after init without a vCPU");
@@ -731,7 +725,7 @@ TEST_F(vgic, typer2_values)
 		expect_value(_metadata, &self->gic, &typer2, good, "without nASSGIcap");
 	}
 
-	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
 
 	expect_access(_metadata, &self->gic, &typer2, true, good, 0, "unchanged, after init");
 	expect_access(_metadata, &self->gic, &typer2, true, good ^ GICD_TYPER2_nASSGIcap, -EBUSY,
@@ -753,7 +747,7 @@ TEST_F(vgic, iidr_used_by_init)
 	expect_value(_metadata, &self->gic, &iidr, self->iidr, "before init, 2 busy vCPUs");
 	expect_access(_metadata, &self->gic, &iidr, true, iidr_with_rev(self->iidr, 2), 0,
 		      "before init, 2 busy vCPUs");
-	r = vgic_ctrl_init(&self->gic);
+	r = vgic_ctrl_init(self->gic.fd);
 	release_vcpus(&self->held);
 	ASSERT_EQ(0, r);
 
@@ -794,7 +788,7 @@ TEST_F(vgic, after_init_held_vcpu)
 {
 	int r;
 
-	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
 	read_all_regs(_metadata, &self->gic);
 
 	r = hold_vcpus(&self->held, &self->gic, 1);
@@ -830,7 +824,7 @@ TEST_F(vgic, save_pending_tables)
 		SKIP(return, "userfaultfd: %s", strerror(-r));
 	expect_save(_metadata, &self->gic, -ENXIO, "before init, held vCPU");
 
-	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
 	expect_save(_metadata, &self->gic, -EBUSY, "after init, held vCPU");
 	release_vcpus(&self->held);
 	expect_save(_metadata, &self->gic, 0, "after init, idle vCPUs");
@@ -892,7 +886,7 @@ TEST_F(vgic, after_init_running_vcpu)
 	u64 deadline = now_ms() + PATIENCE_MS;
 	pthread_t thread;
 
-	ASSERT_EQ(0, vgic_ctrl_init(&self->gic));
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
 	read_all_regs(_metadata, &self->gic);
 
 	guest_running = 0;
@@ -994,7 +988,7 @@ TEST(init_races_with_writes)
 			usleep(100);
 		}
 
-		r = vgic_ctrl_init(&gic);
+		r = vgic_ctrl_init(gic.fd);
 		__atomic_store_n(&w.init_done, true, __ATOMIC_SEQ_CST);
 		pthread_join(w.thread, NULL);
 		release_vcpus(&held);
@@ -1032,7 +1026,7 @@ static int race_write(void *gic, u64 val)
 
 static int race_init(void *gic, u64 unused)
 {
-	return vgic_ctrl_init(gic);
+	return vgic_ctrl_init(((struct vm_gic *)gic)->fd);
 }
 
 /*

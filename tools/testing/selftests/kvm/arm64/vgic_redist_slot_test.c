@@ -58,14 +58,8 @@ static void guest_code(u64 gpa)
 
 static void vm_gic_create(struct vm_gic *gic)
 {
-	u32 nr_irqs = NR_IRQS;
-	u64 addr = GICD_BASE_GPA;
-
-	*gic = (struct vm_gic) { .vm = vm_create(MAX_VCPUS) };
-	gic->fd = kvm_create_device(gic->vm, KVM_DEV_TYPE_ARM_VGIC_V3);
-	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
-	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
-			    &addr);
+	*gic = (struct vm_gic) {};
+	gic->vm = vm_create_with_vgic(MAX_VCPUS, NR_IRQS, &gic->fd);
 	virt_map(gic->vm, REGION0_GPA, REGION0_GPA,
 		 vm_calc_num_guest_pages(gic->vm->mode, 32 * KVM_VGIC_V3_REDIST_SIZE));
 }
@@ -78,10 +72,7 @@ static void vm_gic_destroy(struct vm_gic *gic)
 
 static void set_region(struct vm_gic *gic, u64 gpa, int count, int index)
 {
-	u64 attr = REDIST_REGION_ATTR_ADDR(count, gpa, 0, index);
-
-	kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-			    KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, &attr);
+	TEST_ASSERT_EQ(vgic_set_region(gic->fd, gpa, count, index), 0);
 }
 
 /* One region for all vCPUs, the count of which is that of the vCPUs. */
@@ -122,11 +113,10 @@ static void expect_region(struct __test_metadata *_metadata, struct vm_gic *gic,
 
 static void vgic_init(struct __test_metadata *_metadata, struct vm_gic *gic)
 {
-	int r = __kvm_device_attr_set(gic->fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
-				      KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+	int r = vgic_ctrl_init(gic->fd);
 
 	ASSERT_EQ(0, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(-errno));
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
 }
 
 /* vCPU@id looks at the redistributor at @gpa, and expects that of vCPU@owner. */
@@ -358,7 +348,7 @@ TEST_F(redist_slot, allocation_failures)
  */
 static bool fail_region(struct __test_metadata *_metadata, struct fault_injection *fi, int nth)
 {
-	u64 attr = REDIST_REGION_ATTR_ADDR(2, FAR_GPA, 0, 1), index = 1;
+	u64 index = 1;
 	struct vm_gic gic;
 	bool injected;
 	int i, r;
@@ -369,8 +359,7 @@ static bool fail_region(struct __test_metadata *_metadata, struct fault_injectio
 		create_vcpu(&gic);
 
 	ASSERT_EQ(0, fault_arm(fi, nth));
-	r = __kvm_device_attr_set(gic.fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-				  KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, &attr) ? -errno : 0;
+	r = vgic_set_region(gic.fd, FAR_GPA, 2, 1);
 	injected = fault_disarm(fi);
 
 	/* KVM can do without some allocations. */

@@ -34,6 +34,12 @@
 
 #include "kvm_util.h"
 #include "test_util.h"
+#ifdef __aarch64__
+#include <linux/sizes.h>
+
+#include "gic.h"
+#include "vgic.h"
+#endif
 
 #define KVM_LIFECYCLE_DIR "/sys/kernel/debug/kvm_lifecycle"
 
@@ -826,5 +832,36 @@ static inline void expect_mutex_asserted(struct __test_metadata *_metadata, int 
 
 	close(file);
 }
+
+#ifdef __aarch64__
+/* A VM without vCPUs, and its vGICv3, which has everything but redistributors. */
+static inline struct kvm_vm *vm_create_with_vgic(unsigned int nr_vcpus, u32 nr_irqs, int *gic_fd)
+{
+	struct kvm_vm *vm = vm_create(nr_vcpus);
+	u64 addr = GICD_BASE_GPA;
+
+	*gic_fd = kvm_create_device(vm, KVM_DEV_TYPE_ARM_VGIC_V3);
+	kvm_device_attr_set(*gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
+	kvm_device_attr_set(*gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
+			    &addr);
+	return vm;
+}
+
+/* Room for the redistributors of @count vCPUs at @gpa.  Returns 0 or -errno. */
+static inline int vgic_set_region(int gic_fd, u64 gpa, int count, int index)
+{
+	u64 attr = REDIST_REGION_ATTR_ADDR(count, gpa, 0, index);
+
+	return __kvm_device_attr_set(gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				     KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION, &attr) ? -errno : 0;
+}
+
+/* Returns 0 or -errno. */
+static inline int vgic_ctrl_init(int gic_fd)
+{
+	return __kvm_device_attr_set(gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) ? -errno : 0;
+}
+#endif
 
 #endif /* SELFTEST_KVM_LIFECYCLE_H */
