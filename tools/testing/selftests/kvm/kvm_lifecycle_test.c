@@ -419,10 +419,15 @@ static bool thread_goes(int tid)
 #ifdef __x86_64__
 TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 {
+	static const char * const bad[] = {
+		"inject", "inject 1 0 1", "inject 1 0 1 0 0", "inject x 0 1 0", "inject 0 0 1 0",
+		"inject -1 0 1 0", "inject 4294967295 0 1 0", "inject 1 -1 1 0",
+		"inject 1 4096 1 0", "inject 1 0 0 0", "inject 1 0 1 -1", "stop 1", "stopp",
+	};
 	const char *missing = kvm_lifecycle_missing("ga_log");
 	struct injector_state s, last;
 	char buf[128];
-	int fd, tid;
+	int fd, tid, i;
 
 	if (missing)
 		SKIP(return, "%s", missing);
@@ -435,19 +440,8 @@ TEST_F_TIMEOUT(lifecycle, ga_log, SUBTEST_TIMEOUT_S)
 	expect_text(_metadata, fd, buf, "open");
 
 	expect_junk_refused(_metadata, fd, true);
-	expect_refused(_metadata, fd, EINVAL, "inject");
-	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1");
-	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1 0 0");
-	expect_refused(_metadata, fd, EINVAL, "inject x 0 1 0");
-	expect_refused(_metadata, fd, EINVAL, "inject 0 0 1 0");
-	expect_refused(_metadata, fd, EINVAL, "inject -1 0 1 0");
-	expect_refused(_metadata, fd, EINVAL, "inject 4294967295 0 1 0");
-	expect_refused(_metadata, fd, EINVAL, "inject 1 -1 1 0");
-	expect_refused(_metadata, fd, EINVAL, "inject 1 4096 1 0");
-	expect_refused(_metadata, fd, EINVAL, "inject 1 0 0 0");
-	expect_refused(_metadata, fd, EINVAL, "inject 1 0 1 -1");
-	expect_refused(_metadata, fd, EINVAL, "stop 1");
-	expect_refused(_metadata, fd, EINVAL, "stopp");
+	for (i = 0; i < (int)ARRAY_SIZE(bad); i++)
+		expect_refused(_metadata, fd, EINVAL, bad[i]);
 	expect_refused_fmt(fd, EINVAL, "inject 1 0 %d 0", MAX_COUNT + 1);
 	expect_refused_fmt(fd, EINVAL, "inject 1 0 1 %d", MAX_GAP_US + 1);
 
@@ -500,9 +494,13 @@ static void expect_notifier_back(struct __test_metadata *_metadata, const char *
 
 TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 {
+	static const char * const bad[] = {
+		"process", "process 0", "process -1", "process 1 1", "register", "register -1",
+		"register 1 1", "unregister 1", "restore 1", "stop 1",
+	};
 	const char *missing = kvm_lifecycle_missing("iommu");
 	struct injector_state s;
-	int fd, tid, status;
+	int fd, tid, i, status;
 	char buf[256];
 	u32 calls;
 	pid_t pid;
@@ -525,16 +523,8 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 	EXPECT_EQ(-EBUSY, __kvm_lifecycle_open("iommu"));
 
 	expect_junk_refused(_metadata, fd, true);
-	expect_refused(_metadata, fd, EINVAL, "process");
-	expect_refused(_metadata, fd, EINVAL, "process 0");
-	expect_refused(_metadata, fd, EINVAL, "process -1");
-	expect_refused(_metadata, fd, EINVAL, "process 1 1");
-	expect_refused(_metadata, fd, EINVAL, "register");
-	expect_refused(_metadata, fd, EINVAL, "register -1");
-	expect_refused(_metadata, fd, EINVAL, "register 1 1");
-	expect_refused(_metadata, fd, EINVAL, "unregister 1");
-	expect_refused(_metadata, fd, EINVAL, "restore 1");
-	expect_refused(_metadata, fd, EINVAL, "stop 1");
+	for (i = 0; i < (int)ARRAY_SIZE(bad); i++)
+		expect_refused(_metadata, fd, EINVAL, bad[i]);
 	expect_refused_fmt(fd, EINVAL, "process %d", MAX_COUNT + 1);
 	expect_refused_fmt(fd, EINVAL, "register %d", MAX_BUSY_US + 1);
 	expect_refused(_metadata, fd, ENOENT, "unregister");
