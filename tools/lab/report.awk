@@ -64,7 +64,7 @@ BEGIN {
 
 function trim(s)
 {
-	sub(/^(lab: )?[ #]*([^ :]*\.c:[0-9]+:[a-z0-9_]+:)?/, "", s)
+	sub(/^(lab: )?[ #]*([^ :]*\.[ch]:[0-9]+:[a-z0-9_]+:)?/, "", s)
 	return length(s) > 110 ? substr(s, 1, 107) "..." : s
 }
 
