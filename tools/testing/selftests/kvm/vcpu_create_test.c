@@ -46,7 +46,7 @@
 #define WAIT_S			10
 
 /* See above: for the case that the machine is so slow that a pause is too short. */
-#define NR_ATTEMPTS		5
+#define NR_ATTEMPTS		3
 
 /* IDs that differ from each other, and from every index in use. */
 #define ID_FIRST		2

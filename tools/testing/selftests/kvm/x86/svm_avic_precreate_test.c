@@ -56,10 +56,12 @@
 #define NR_CHARGED_VMS		32
 
 /*
- * memory.stat lags behind until the kernel has collected it from all CPUs, once
- * in 2 seconds, and what RCU frees is still charged for a grace period.
+ * What RCU frees is still charged for a grace period.  Afterwards memory.stat
+ * is exact if more has changed since the kernel last collected it from all CPUs
+ * than 64 pages per CPU, else it may lag behind by as much.
  */
-#define MEMCG_SETTLE_S		5
+#define MEMCG_SETTLE_S		2
+#define MEMCG_CHURN_SIZE	(16 << 20)
 
 enum irqchip { NO_IRQCHIP, FULL_IRQCHIP, SPLIT_IRQCHIP };
 
@@ -684,6 +686,17 @@ static void make_charged_vms(struct charge *c)
 	}
 }
 
+/* Make memory.stat be exact when it is read next. */
+static void settle_charge(void)
+{
+	void *mem;
+
+	sleep(MEMCG_SETTLE_S);
+	mem = kvm_mmap(MEMCG_CHURN_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1);
+	kvm_munmap(mem, MEMCG_CHURN_SIZE);
+}
+
 static void start_charge(struct __test_metadata *_metadata, struct charge *c, const char *root)
 {
 	int done[2], stop[2];
@@ -705,6 +718,7 @@ static void start_charge(struct __test_metadata *_metadata, struct charge *c, co
 		/* The test may end early. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		make_charged_vms(c);
+		settle_charge();
 		if (write(done[1], "", 1) == 1 && read(stop[0], &buf, 1) == 1)
 			_exit(0);
 		_exit(EIO);
@@ -787,7 +801,6 @@ TEST_F_TIMEOUT(charge, memcg, SUBTEST_TIMEOUT_S)
 		EXPECT_EQ(1, read(charges[i]->done_fd, &buf, 1));
 
 	fault_disarm_cache(&self->fi);
-	sleep(MEMCG_SETTLE_S);
 
 	for (i = 0; i < (int)ARRAY_SIZE(charges); i++) {
 		struct charge *c = charges[i];
