@@ -1,0 +1,324 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# build.sh check|prepare|compile|installed RELEASE HEADERS: what dkms.conf calls
+# to build the modules for the kernel RELEASE, e.g. 7.3.4+deb13-amd64, with its
+# HEADERS, e.g. /lib/modules/7.3.4+deb13-amd64/build.
+#
+#   check	is there what is needed?  Looks only, and takes no time
+#   prepare	lay the source of KVM over links to the headers, and patch it
+#   compile	build, and hold what was built against the kernel
+#   installed	put the distribution's modules back where its package put them
+#
+# Status 77: a skip, with one sentence that says why and what to do.
+#
+# KERNEL_SOURCE=path takes this source in place of Debian's linux-source, and
+# KVM_LIFECYCLE_ROOT=path looks in there for what is installed.
+
+. "$(dirname "$0")/../lib.sh"
+
+ACTION=$1 RELEASE=$2 HEADERS=$3
+SRC=$TOP/linux/src OBJ=$TOP/linux/obj
+REASON=$TOP/linux/reason
+# What a build takes, in MiB.
+SPACE=400
+VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
+KERNEL_SOURCE=${KERNEL_SOURCE:-}
+ROOT=${KVM_LIFECYCLE_ROOT:-}
+DKMS=$ROOT/var/lib/dkms
+
+# Of a series this is what modules can carry: KVM itself, and headers.  What
+# else it changes is in the kernel's image, or is not code.
+PARTS='^(virt/kvm|arch/x86/(kvm|include)|include/(linux|uapi|trace))/'
+# Laid over the headers as a whole; kvm_lifecycle reads those of the IOMMU.
+FOLDERS='virt/kvm arch/x86/kvm drivers/iommu/amd'
+# The modules, and a file of each that says what is in it.
+MODULES='kvm:virt/kvm/kvm_main.c kvm-amd:arch/x86/kvm/svm/svm.c kvm-intel:arch/x86/kvm/vmx/vmx.c'
+
+skip()
+{
+	echo "kvm-lifecycle: $*" >&2
+	[ ! -d "$TOP/linux" ] || echo "kvm-lifecycle: $*" 2>/dev/null >"$REASON" || :
+	exit 77
+}
+
+x86()
+{
+	grep -q '^CONFIG_X86_64=y' "$HEADERS/.config"
+}
+
+# version_of PACKAGE: of one that is installed.
+version_of()
+{
+	dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2>/dev/null |
+	sed -n 's/^\(installed\|unpacked\|half-configured\|triggers-[a-z]*\) //p'
+}
+
+check_config()
+{
+	for option in KVM:ym KPROBES:y DEBUG_FS:y $(! x86 || echo KVM:m KVM_AMD:m KVM_INTEL:m); do
+		grep -q "^CONFIG_${option%:*}=[${option#*:}]" "$HEADERS/.config" || {
+			case $option in
+			*:m)	skip "$RELEASE has no module for CONFIG_${option%:*}, so there is nothing to replace" ;;
+			*)	skip "$RELEASE is configured without CONFIG_${option%:*}: use another flavour of the kernel" ;;
+			esac
+		}
+	done
+}
+
+# $source: the source of the very kernel that is installed, a folder or an archive.
+find_source()
+{
+	if [ -n "$KERNEL_SOURCE" ]; then
+		version=$(kernel_version "$KERNEL_SOURCE") ||
+			skip "KERNEL_SOURCE=$KERNEL_SOURCE is not a Linux kernel tree: give the folder with the kernel's top Makefile"
+		case $RELEASE in
+		"$version"|"$version"[!0-9.]*) ;;
+		*)	skip "KERNEL_SOURCE=$KERNEL_SOURCE is $version and the kernel is $RELEASE: give the source of this kernel" ;;
+		esac
+		source=$KERNEL_SOURCE
+		return
+	fi
+
+	headers=$(version_of "linux-headers-$RELEASE")
+	image=$(version_of "linux-image-$RELEASE")
+	image=${image:-$(version_of "linux-image-$RELEASE-unsigned")}
+	[ -n "$headers" ] ||
+		skip "$RELEASE does not come from a Debian package: give its source with KERNEL_SOURCE=path"
+	[ "${image:-$headers}" = "$headers" ] ||
+		skip "linux-image-$RELEASE is $image and linux-headers-$RELEASE is $headers: apt install linux-headers-$RELEASE=$image"
+	package=linux-source-$series
+	have=$(version_of "$package")
+	[ -n "$have" ] ||
+		skip "the source of $RELEASE is not installed: apt install $package=$headers"
+	[ "$have" = "$headers" ] ||
+		skip "$package is $have and $RELEASE is $headers: apt install $package=$headers"
+	source=$ROOT/usr/src/$package.tar.xz
+	[ -f "$source" ] ||
+		skip "$package has no $source: apt install --reinstall $package=$headers"
+}
+
+# A module that the firmware does not let the kernel load must not come before
+# one that it does.  DKMS makes its key when it first signs.
+check_secure_boot()
+{
+	state=$(mokutil --sb-state 2>/dev/null) || :
+	case $state in
+	*'disabled in shim'*)	return 0 ;;
+	'SecureBoot enabled'*)	;;
+	*)			return 0 ;;
+	esac
+	key=$(cat "$ROOT/etc/dkms/framework.conf" "$ROOT"/etc/dkms/framework.conf.d/*.conf 2>/dev/null |
+	      sed -n 's/^mok_certificate="\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' | tail -n 1)
+	key=${key:-$DKMS/mok.pub}
+	if [ ! -f "$key" ]; then
+		[ "$ACTION" = check ] || skip "Secure Boot is on and DKMS has no key to sign with: apt install openssl"
+		return
+	fi
+	case $(mokutil --test-key "$key" 2>&1) in
+	*'already enrolled'*) ;;
+	*)	skip "Secure Boot is on and does not know DKMS' key: mokutil --import $key, reboot and enrol it, then dkms install kvm-lifecycle/$VERSION -k $RELEASE" ;;
+	esac
+}
+
+check_kernel()
+{
+	series=$(base_get "$(base_for "$RELEASE" || :)" series 2>/dev/null) ||
+		skip "there is no series for $RELEASE, but for $(for base in $(bases); do base_get "$base" series; done | paste -sd' ')"
+	BASE=$(base_for "$RELEASE")
+	[ -f "$HEADERS/.config" ] ||
+		skip "the headers of $RELEASE are not installed: apt install linux-headers-$RELEASE"
+	check_config
+	check_secure_boot
+	if x86; then
+		COMMON=$(readlink -f "${HEADERS%/*}/source")
+		[ -f "$COMMON/Makefile" ] ||
+			skip "the headers of $RELEASE are not laid out as Debian's: build a kernel with the series instead"
+		find_source
+	else
+		echo "kvm-lifecycle: on arm64 KVM is part of the kernel's image, so kvm_lifecycle is built alone: build a kernel with the series for the rest"
+	fi
+}
+
+# What a series changes in the modules, and what of it is left out on purpose.
+patches()
+{
+	for patch in $(series_files "$BASE" "$(kernel_version "$COMMON")"); do
+		name=${patch##*/}
+		! grep -q "^${name%%-*}[[:space:]]" "$TOP/patches/$BASE/dkms" 2>/dev/null || continue
+		! series_paths "$patch" | grep -qE "$PARTS" || echo "$patch"
+	done
+}
+
+# The hunks of a patch that are for the modules, through patch(1) with ARGS.
+hunks()
+{
+	_patch=$1
+	shift
+	awk -v parts="$PARTS" '/^diff --git / { keep = substr($3, 3) ~ parts } keep' "$_patch" |
+	patch -p1 --force --fuzz=0 --no-backup-if-mismatch --silent "$@"
+}
+
+# The same headers as links, which files of the source can replace one by one.
+overlay()
+{
+	rm -rf "$TOP/linux"
+	mkdir -p "$SRC" "$OBJ"
+	set -- $(patches)
+	[ $# -gt 0 ] || skip "patches/$BASE has nothing for the modules of $RELEASE"
+	files=$(series_paths "$@" | grep -E "$PARTS")
+	rt_patches
+	free=$(df -Pk "$TOP" | awk 'NR == 2 { print int($4 / 1024) }')
+	[ "$free" -ge "$SPACE" ] ||
+		skip "only $free MiB are free in $TOP and $SPACE are needed: make room in this file system"
+	cp -as "$COMMON/." "$SRC"
+	cp -as "$(readlink -f "$HEADERS")/." "$OBJ"
+	rm "$OBJ/Makefile"
+	if [ -d "$source" ]; then
+		(cd "$source" && tar -c --exclude='*.o' --exclude='*.ko' --exclude='*.cmd' --exclude='*.mod*' $FOLDERS \
+			$(ls -d $files 2>/dev/null)) | tar -x -C "$SRC"
+	else
+		# A file that the series adds is not in there.
+		log=$(tar -xJf "$source" -C "$SRC" --strip-components=1 \
+			$(echo $FOLDERS $files | tr ' ' '\n' | sed "s#^#linux-source-$series/#") 2>&1) ||
+			! echo "$log" | grep -vE 'Not found in archive|previous errors'
+	fi || skip "cannot unpack $source: apt install --reinstall $package=$headers"
+}
+
+# PREEMPT_RT is a patch of its own in some of Debian's kernels.
+rt_patches()
+{
+	case $COMMON in
+	*-rt)	;;
+	*)	return 0 ;;
+	esac
+	rt=$ROOT/usr/src/linux-patch-$series-rt.patch.xz
+	[ -f "$rt" ] || skip "the source of $RELEASE has a patch for PREEMPT_RT that is not in $rt"
+	changed=$(xz -dc "$rt" | sed -n 's#^+++ b/\([^[:space:]]*\).*#\1#p' | sort -u)
+	both=$(echo "$changed" | grep -E "^((virt|arch/x86)/kvm/|($(echo "$files" | paste -sd'|'))\$)" | head -n 3 | paste -sd' ')
+	[ -z "$both" ] || skip "PREEMPT_RT of $RELEASE changes files of KVM ($both): use another flavour of the kernel"
+}
+
+# Leave out what the kernel has; backwards, as a later patch may have changed
+# what an earlier one did.
+apply()
+{
+	have=$TOP/linux/have
+	for file in $files; do
+		[ ! -f "$SRC/$file" ] || (cd "$SRC" && mkdir -p "$have" && cp --parents "$file" "$have")
+	done
+	there=
+	for patch in $(patches | sort -r); do
+		! hunks "$patch" -d "$have" -R --dry-run >/dev/null 2>&1 || {
+			hunks "$patch" -d "$have" -R
+			there="$there ${patch##*/}"
+		}
+	done
+	for patch in $(patches); do
+		case " $there " in
+		*" ${patch##*/} "*)
+			echo "there already: ${patch##*/}"
+			continue ;;
+		esac
+		why=$(hunks "$patch" -d "$SRC" --dry-run 2>&1) ||
+			skip "${patch##*/} does not apply to $RELEASE: $(echo "$why" | head -n 1)"
+		hunks "$patch" -d "$SRC"
+		echo "applied: ${patch##*/}"
+		applied="${applied:-} $patch"
+	done
+	[ -n "${applied:-}" ] || skip "$RELEASE has all patches already: nothing is left to do"
+}
+
+# Each module says what is in it.
+mark()
+{
+	{
+		echo
+		echo "MODULE_VERSION(\"$VERSION\");"
+		for patch in $applied; do
+			number=${patch##*/}
+			awk -v number="${number%%-*}" '
+			/^Subject: /		{ text = $0; next }
+			text && /^[ \t]/	{ text = text $0; next }
+			text	{
+				sub(/^Subject: (\[[^]]*\] )?/, "", text)
+				gsub(/["\\]/, "\\\\&", text)
+				print "MODULE_INFO(kvm_lifecycle, \"" number " " text "\");"
+				exit
+			}' "$patch"
+		done
+	} >"$TOP/linux/mark"
+	for module in $MODULES; do
+		cat "$TOP/linux/mark" >>"$SRC/${module#*:}"
+	done
+}
+
+prepare_source()
+{
+	check_kernel
+	if x86; then
+		overlay
+		apply
+		mark
+	else
+		mkdir -p "$TOP/linux"
+	fi
+	touch "$TOP/linux/prepared"
+}
+
+# What was built can be loaded by the kernel that it was built for.  modpost has
+# seen to the symbols that it takes from there.
+verify()
+{
+	for module in kvm_lifecycle $(! x86 || echo $MODULES); do
+		file=$TOP/${module%:*}.ko
+		[ "$(modinfo -F vermagic "$file" | cut -d' ' -f1)" = "$RELEASE" ] ||
+			die "$file is for $(modinfo -F vermagic "$file") and not for $RELEASE"
+	done
+	# A module of the kernel that knows KVM, and refuses one whose structures differ.
+	if ! x86 || ! grep -q '^CONFIG_MODVERSIONS=y' "$HEADERS/.config"; then
+		return
+	fi
+	awk '
+	$2 !~ /^kvm_(page|write)_track_/	{ next }
+	NR == FNR				{ crc[$2] = $1; next }
+	crc[$2] != $1	{ print "kvm-lifecycle: kvmgt of this kernel cannot be loaded with this KVM: " $2 "() is another one" }
+	' "$HEADERS/Module.symvers" "$SRC/arch/x86/kvm/Module.symvers"
+}
+
+compile_modules()
+{
+	[ -e "$TOP/linux/prepared" ] || {
+		cat "$REASON" >&2
+		exit 77
+	}
+	if x86; then
+		make -C "$SRC" O="$OBJ" M="$SRC/arch/x86/kvm" -j"$(nproc)" modules
+		for module in $MODULES; do
+			cp "$SRC/arch/x86/kvm/${module%:*}.ko" "$TOP/"
+		done
+		make -C "$SRC" O="$OBJ" M="$TOP" modules
+	else
+		make -C "$HEADERS" M="$TOP" modules
+	fi
+	verify
+}
+
+# dkms 3.2 takes the modules that ours replace away from the kernel's package;
+# they need not go: updates/ comes first.
+put_back()
+{
+	find "$DKMS/kvm-lifecycle/original_module/$RELEASE" -name '*.origin' 2>/dev/null | while read -r origin; do
+		mv "${origin%.origin}" "$(cat "$origin")"
+		rm "$origin"
+	done
+	find "$DKMS/kvm-lifecycle/original_module" -type d -empty -delete 2>/dev/null || :
+}
+
+case $ACTION in
+check)		check_kernel ;;
+prepare)	prepare_source ;;
+compile)	compile_modules ;;
+installed)	put_back ;;
+*)		die "build.sh check|prepare|compile|installed RELEASE HEADERS" ;;
+esac
