@@ -97,6 +97,12 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+##dkms-status:     which KVM is loaded, and which one is installed (K=release of a kernel)
+.PHONY: dkms-status
+K ?=
+dkms-status:
+	@tools/dkms/status.sh $(if $(K),-k '$(K)')
+
 ##clean-cache:     the folder with sources, builds and ccache
 .PHONY: clean-cache
 clean-cache:
