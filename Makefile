@@ -97,6 +97,12 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+##deb:             the Debian package kvm-lifecycle-dkms: KVM's modules with the series, and kvm_lifecycle
+.PHONY: deb
+deb:
+	@tools/lab/setup.sh
+	@tools/dkms/deb.sh
+
 ##dkms-status:     which KVM is loaded, and which one is installed (K=release of a kernel)
 .PHONY: dkms-status
 K ?=

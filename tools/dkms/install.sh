@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# install.sh: the modules for each kernel that has headers and no modules of
+# ours yet, and a sentence about each.  The Debian package runs it when it is
+# installed, and when a package brings headers or source of a kernel.
+#
+# It always succeeds: a kernel that keeps its own KVM is no reason to fail the
+# installation of packages.  /etc/dkms/no-autoinstall is DKMS' own switch.
+#
+# KVM_LIFECYCLE_ROOT=path looks in there for what is installed.
+
+TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
+. "$TOP/tools/lib.sh"
+
+VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
+ROOT=${KVM_LIFECYCLE_ROOT:-}
+[ ! -e "$ROOT/etc/dkms/no-autoinstall" ] || exit 0
+
+for headers in "$ROOT"/lib/modules/*/build; do
+	release=$(basename "${headers%/build}")
+	[ -f "$headers/.config" ] || continue
+	dkms status -m kvm-lifecycle -v "$VERSION" -k "$release" | grep -q ': installed' ||
+		! "$TOP/tools/dkms/build.sh" check "$release" "$headers" >/dev/null 2>&1 ||
+		dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
+	# What is loaded is never touched here; it is said what has to be done.
+	echo "kvm-lifecycle: $release: $("$TOP/tools/dkms/status.sh" -k "$release" | tail -n 1)"
+done
