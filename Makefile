@@ -76,6 +76,7 @@ series-selftests:
 check:
 	@tools/lab/setup.sh
 	@tools/testing/check.sh scripts
+	@tools/testing/dkms.sh
 
 ##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab)
 .PHONY: check-hosts

@@ -1,0 +1,460 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# dkms.sh: what the DKMS package does and says, on kernels that are made up here,
+# without a compiler, DKMS or root: headers of a few lines, whose Makefile makes
+# files of text that our modinfo reads, and sources that a series of four patches
+# is made for.
+
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/testing/tap.sh"
+
+RELEASE=7.3.4+t-amd64
+SOURCE="linux-source-7.3"
+
+# What is installed must be as it was, whatever a build does.
+state()
+{
+	(cd "$WORK/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + -o -type l -printf '%p %l\n' | sort)
+}
+
+# fake COMMAND: a command of the host, from standard input.
+fake()
+{
+	mkdir -p "$WORK/bin"
+	{ echo '#!/bin/sh'; cat; } >"$WORK/bin/$1"
+	chmod +x "$WORK/bin/$1"
+}
+
+fakes()
+{
+	fake dpkg-query <<-END
+		for package; do :; done
+		grep "^\$package " "$WORK/packages" | cut -d' ' -f2- | grep .
+	END
+	fake modinfo <<-'END'
+		sed -n "s/^$2=//p" "$3"
+	END
+	fake mokutil <<-END
+		cat "$WORK/mokutil\$1" 2>/dev/null
+	END
+	fake dkms <<-END
+		[ "\$1" != status ] || exit 0
+		mkdir -p "$WORK/root/var/lib/dkms/kvm-lifecycle/0.1/build"
+		echo "DKMS make.log for kvm-lifecycle/0.1 for kernel $RELEASE (x86_64)" |
+			cat - "$WORK/dkms.log" >"$WORK/root/var/lib/dkms/kvm-lifecycle/0.1/build/make.log"
+		[ ! -s "$WORK/dkms.log" ]
+	END
+	fake uname <<-END
+		echo $RELEASE
+	END
+	PATH=$WORK/bin:$PATH
+}
+
+# packages VERSION-OF-IMAGE VERSION-OF-SOURCE: what dpkg knows as installed.
+packages()
+{
+	{
+		echo "linux-image-$RELEASE installed $1"
+		echo "linux-headers-$RELEASE installed 7.3.4-1"
+		[ -z "$2" ] || echo "$SOURCE installed $2"
+	} >"$WORK/packages"
+}
+
+# kernel_with OPTION...: the installed kernel and its headers.
+kernel_with()
+{
+	common=$WORK/root/usr/src/linux-headers-7.3.4-common
+	headers=$WORK/root/usr/src/linux-headers-$RELEASE
+	lib=$WORK/root/lib/modules/$RELEASE
+	rm -rf "$WORK/root"
+	mkdir -p "$common/include/linux" "$headers" "$lib/kernel/arch/x86/kvm" "$WORK/root/var/lib/dkms"
+	printf '%s\n' "$@" >"$headers/.config"
+	printf '# not this one\n' >"$headers/Makefile"
+	: >"$headers/Module.symvers"
+	printf 'one\ntwo\nthree\n' >"$common/include/linux/kvm_host.h"
+	{
+		printf 'VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n'
+		printf 'MODULES = %s\n' '$(if $(findstring arch/x86/kvm,$(M)),kvm kvm-amd kvm-intel,kvm_lifecycle)'
+		printf 'modules: ; @for m in $(MODULES); do echo "vermagic=%s SMP" >$(M)/$$m.ko; done\n' "$RELEASE"
+		printf '\t@: >$(M)/Module.symvers\n'
+	} >"$common/Makefile"
+	ln -s "$headers" "$lib/build"
+	ln -s "$common" "$lib/source"
+	for module in kvm kvm-amd kvm-intel; do
+		printf 'vermagic=%s SMP\n' "$RELEASE" >"$lib/kernel/arch/x86/kvm/$module.ko.xz"
+	done
+	packages 7.3.4-1 7.3.4-1
+	archive
+}
+
+x86_kernel()
+{
+	kernel_with CONFIG_X86_64=y CONFIG_KPROBES=y CONFIG_DEBUG_FS=y CONFIG_KVM=m CONFIG_KVM_AMD=m CONFIG_KVM_INTEL=m
+}
+
+# source_tree: the source of this kernel, in $WORK/source.
+source_tree()
+{
+	rm -rf "$WORK/source"
+	mkdir -p "$WORK/source"
+	for file in virt/kvm/kvm_main.c arch/x86/kvm/svm/svm.c arch/x86/kvm/vmx/vmx.c drivers/iommu/amd/iommu.c \
+		    include/linux/kvm_host.h arch/arm64/kvm/arm.c; do
+		mkdir -p "$WORK/source/$(dirname "$file")"
+		printf 'one\ntwo\nthree\n' >"$WORK/source/$file"
+	done
+	cp "$common/Makefile" "$WORK/source/Makefile"
+}
+
+archive()
+{
+	[ -d "$WORK/source" ] || source_tree
+	tar -C "$WORK" -cJf "$WORK/root/usr/src/$SOURCE.tar.xz" --transform "s#^source#$SOURCE#" source
+}
+
+# patch_of NUMBER NAME LINE FILE...: a patch of the series, which changes this line.
+patch_of()
+{
+	_patch=$WORK/project/patches/v7.3/$1-$2.patch
+	_line=$3
+	printf 'From 0000\nSubject: [PATCH %s/4] KVM: Change\n "%s"\n\n---\n' "$1" "$_line" >"$_patch"
+	shift 3
+	for file; do
+		printf 'diff --git a/%s b/%s\n--- a/%s\n+++ b/%s\n@@ -1,3 +1,3 @@\n' "$file" "$file" "$file" "$file"
+		printf 'one\ntwo\nthree\n' | sed "s/^/ /; s/^ $_line\$/-$_line\n+changed $_line/"
+	done >>"$_patch"
+}
+
+project()
+{
+	rm -rf "$WORK/project"
+	mkdir -p "$WORK/project"
+	cp -r "$TOP/tools" "$TOP/patches" "$TOP/dkms.conf" "$TOP/Kbuild" "$WORK/project/"
+	rm -rf "$WORK"/project/patches/v7.3/[0-9]*
+	patch_of 0001 main one virt/kvm/kvm_main.c arch/arm64/kvm/arm.c
+	patch_of 0002 header two include/linux/kvm_host.h arch/x86/kvm/svm/svm.c
+	patch_of 0003 arm64 two arch/arm64/kvm/arm.c
+	patch_of 0004 excluded three virt/kvm/kvm_main.c
+	printf '0004\tmade up\n' >"$WORK/project/patches/v7.3/dkms"
+	rm -f "$WORK"/mokutil*
+}
+
+# build ACTION: what dkms.conf has DKMS call.
+build()
+{
+	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" "$1" "$RELEASE" "$lib/build"
+}
+
+# skips NAME REGEXP ACTION: status 77 and one sentence; what is installed is left alone.
+skips()
+{
+	refuses "$1" "^kvm-lifecycle: .*$2" build "$3"
+	status=0
+	build "$3" >"$WORK/output" 2>&1 || status=$?
+	[ "$status" -eq 77 ] || {
+		echo "exit status $status" >>"$WORK/output"
+		result bad "$1: status 77"
+	}
+}
+
+# answers NAME STATUS REGEXP: what kvm-lifecycle-status says of the made-up host.
+answers()
+{
+	status=0
+	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/status.sh" >"$WORK/output" 2>&1 || status=$?
+	if [ "$status" -eq "$2" ] && grep -qE "$3" "$WORK/output"; then
+		result ok "status: $1"
+	else
+		echo "exit status $status; wanted $2 and a line that matches: $3" >>"$WORK/output"
+		result bad "status: $1"
+	fi
+}
+
+# A build that must leave the headers alone.
+builds()
+{
+	before=$(state)
+	build "$1" && [ "$before" = "$(state)" ]
+}
+
+missing()
+{
+	x86_kernel
+	packages 7.3.4-1 7.3.3-1
+	skips 'source of another version' "$SOURCE is 7\.3\.3-1 and .* is 7\.3\.4-1: apt install $SOURCE=7\.3\.4-1" check
+	packages 7.3.4-1 ''
+	skips 'no source' "the source of .* is not installed: apt install $SOURCE=7\.3\.4-1" check
+	packages 7.3.5-1 7.3.4-1
+	skips 'headers of another version' "linux-image-.* is 7\.3\.5-1 and linux-headers-.* is 7\.3\.4-1: apt install linux-headers-.*=7\.3\.5-1" check
+	: >"$WORK/packages"
+	skips 'a kernel that is not from a package' 'does not come from a Debian package: give its source with KERNEL_SOURCE' check
+	packages 7.3.4-1 7.3.4-1
+	mv "$WORK/root/usr/src/$SOURCE.tar.xz" "$WORK/tar"
+	skips 'a package without its file' "has no .*: apt install --reinstall $SOURCE=7\.3\.4-1" check
+	head -c 200 "$WORK/tar" >"$WORK/root/usr/src/$SOURCE.tar.xz"
+	skips 'a half-unpacked source' "cannot unpack .*: apt install --reinstall $SOURCE=7\.3\.4-1" prepare
+	skips 'and it is the reason why nothing is built' 'cannot unpack' compile
+	rm "$lib/build"
+	skips 'no headers' "the headers of .* are not installed: apt install linux-headers-" check
+	kernel_with CONFIG_X86_64=y CONFIG_KPROBES=y CONFIG_DEBUG_FS=y CONFIG_KVM=y
+	skips 'KVM in the image' 'has no module for CONFIG_KVM, so' check
+	kernel_with CONFIG_X86_64=y CONFIG_KPROBES=y CONFIG_KVM=m CONFIG_KVM_AMD=m CONFIG_KVM_INTEL=m
+	skips 'a flavour that lacks something' 'is configured without CONFIG_DEBUG_FS: use another flavour' check
+	kernel_with CONFIG_ARM64=y CONFIG_KPROBES=y CONFIG_DEBUG_FS=y CONFIG_KVM=y
+	accepts 'arm64 needs no source' build check
+	said 'and says why KVM is not rebuilt' "on arm64 KVM is part of the kernel's image"
+	sed 's/,kvm kvm-amd kvm-intel,/,nothing,/' "$common/Makefile" >"$headers/Makefile"
+	accepts 'arm64: prepare' builds prepare
+	accepts 'arm64: kvm_lifecycle is built' builds compile
+	accepts 'arm64: alone' test -f "$WORK/project/kvm_lifecycle.ko" -a ! -e "$WORK/project/kvm.ko"
+	RELEASE=5.10.1-amd64
+	skips 'a kernel without a series' 'there is no series for 5\.10\.1-amd64, but for .*7\.3' check
+	RELEASE=7.3.4+t-amd64
+}
+
+secure_boot()
+{
+	x86_kernel
+	echo 'SecureBoot enabled' >"$WORK/mokutil--sb-state"
+	skips 'Secure Boot and no key' 'DKMS has no key to sign with: apt install openssl' prepare
+	: >"$WORK/root/var/lib/dkms/mok.pub"
+	echo 'mok.pub is not enrolled' >"$WORK/mokutil--test-key"
+	skips "Secure Boot that does not know DKMS' key" 'mokutil --import .*/mok\.pub, reboot' check
+	echo 'mok.pub is already enrolled' >"$WORK/mokutil--test-key"
+	accepts "Secure Boot that knows DKMS' key" build check
+	rm "$WORK/mokutil--test-key"
+	echo 'SecureBoot validation is disabled in shim' >>"$WORK/mokutil--sb-state"
+	accepts 'Secure Boot that is not enforced' build check
+	rm "$WORK"/mokutil*
+}
+
+series()
+{
+	x86_kernel
+	linux=$WORK/project/linux
+	accepts 'the source is laid over the headers, which stay as they are' builds prepare
+	said 'a patch is applied' '^applied: 0001-main\.patch$'
+	accepts 'what the table leaves out, and what modules cannot carry, is not' \
+		test "$(grep -c MODULE_INFO "$linux/mark")" -eq 2
+	accepts 'in the files of the modules' grep -qx 'changed one' "$linux/src/virt/kvm/kvm_main.c"
+	accepts 'and in headers' grep -qx 'changed two' "$linux/src/include/linux/kvm_host.h"
+	accepts 'what else a patch changes is not unpacked' test ! -e "$linux/src/arch/arm64/kvm/arm.c"
+	accepts 'each module says what is in it' \
+		grep -qxF 'MODULE_INFO(kvm_lifecycle, "0002 KVM: Change \"two\"");' "$linux/src/arch/x86/kvm/vmx/vmx.c"
+	accepts 'the Makefile is that of the headers' test "$linux/src/Makefile" -ef "$common/Makefile"
+	accepts 'the modules are built' builds compile
+	accepts 'all of them' test -f "$WORK/project/kvm.ko" -a -f "$WORK/project/kvm-amd.ko" \
+		-a -f "$WORK/project/kvm-intel.ko" -a -f "$WORK/project/kvm_lifecycle.ko"
+
+	mkdir -p "$linux/src/virt/kvm" && echo rest >"$linux/src/virt/kvm/kvm_main.c"
+	rm -f "$linux/prepared"
+	accepts 'after a build that was interrupted' builds prepare
+	sed -i 's/-amd64 SMP/-other SMP/' "$common/Makefile"
+	refuses 'modules for another kernel' 'kvm_lifecycle\.ko is for .*-other SMP and not for ' build compile
+
+	sed -i 's/^one$/changed one/' "$WORK/source/virt/kvm/kvm_main.c"
+	x86_kernel
+	accepts 'a kernel that has a patch' builds prepare
+	said 'leaves it out' '^there already: 0001-main\.patch$'
+	said 'and takes the others' '^applied: 0002-header\.patch$'
+	sed -i 's/^two$/changed two/' "$WORK/source/include/linux/kvm_host.h" "$WORK/source/arch/x86/kvm/svm/svm.c"
+	x86_kernel
+	skips 'a kernel that has them all' 'has all patches already' prepare
+	sed -i 's/^changed one$/another one/' "$WORK/source/virt/kvm/kvm_main.c"
+	x86_kernel
+	skips 'a patch that does not apply' '0001-main\.patch does not apply to 7\.3\.4' prepare
+	rm -rf "$WORK/source"
+	x86_kernel
+
+	for file in drivers/net/tun.c include/linux/kvm_host.h; do
+		rm -rf "$WORK/root/usr/src/linux-headers-7.3.4-common-rt"
+		cp -r "$common" "$common-rt"
+		ln -sfn "$common-rt" "$lib/source"
+		rm -f "$WORK/root/usr/src/linux-patch-7.3-rt.patch.xz"
+		skips 'PREEMPT_RT without its patch' 'has a patch for PREEMPT_RT that is not in ' prepare
+		printf -- '--- a/%s\n+++ b/%s\n' "$file" "$file" | xz >"$WORK/root/usr/src/linux-patch-7.3-rt.patch.xz"
+		case $file in
+		drivers*) accepts 'PREEMPT_RT that leaves KVM alone' builds prepare ;;
+		*)	skips 'PREEMPT_RT that changes KVM' 'changes files of KVM \(include/linux/kvm_host\.h\)' prepare ;;
+		esac
+	done
+
+	x86_kernel
+	rm "$WORK/root/usr/src/$SOURCE.tar.xz"
+	: >"$WORK/source/virt/kvm/kvm_main.o"
+	accepts 'KERNEL_SOURCE' env KERNEL_SOURCE="$WORK/source" \
+		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" prepare "$RELEASE" "$lib/build"
+	accepts 'without what was built in it' test ! -e "$linux/src/virt/kvm/kvm_main.o"
+	refuses 'KERNEL_SOURCE that is no kernel' 'KERNEL_SOURCE=.* is not a Linux kernel tree' env KERNEL_SOURCE="$WORK/bin" \
+		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" check "$RELEASE" "$lib/build"
+	sed -i 's/^SUBLEVEL.*/SUBLEVEL = 40/' "$WORK/source/Makefile"
+	refuses 'KERNEL_SOURCE of another version' 'KERNEL_SOURCE=.* is 7\.3\.40 and the kernel is 7\.3\.4' env KERNEL_SOURCE="$WORK/source" \
+		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" check "$RELEASE" "$lib/build"
+
+	if [ "$(id -u)" -eq 0 ]; then
+		x86_kernel
+		mkdir "$WORK/small"
+		refuses 'a disk that is full' 'only [0-9]* MiB are free in .* and [0-9]* are needed: make room' unshare -m sh -c \
+			'mount -t tmpfs -o size=24m tmpfs "$1" && cp -r "$2/." "$1" &&
+			KVM_LIFECYCLE_ROOT="$3" "$1/tools/dkms/build.sh" prepare "$4" "$5"' \
+			sh "$WORK/small" "$WORK/project" "$WORK/root" "$RELEASE" "$lib/build"
+	else
+		skipped 'a disk that is full' 'needs root to mount'
+	fi
+	project
+}
+
+# dkms 3.2 archives the distribution's modules.
+put_back()
+{
+	x86_kernel
+	before=$(state)
+	originals=$WORK/root/var/lib/dkms/kvm-lifecycle/original_module/$RELEASE/x86_64
+	mkdir -p "$originals"
+	for module in "$lib"/kernel/arch/x86/kvm/*; do
+		echo "$module" >"$originals/${module##*/}.origin"
+		mv "$module" "$originals/"
+	done
+	accepts "the distribution's modules are put back" build installed
+	accepts 'as they were' test "$before" = "$(state)"
+	accepts 'and DKMS has none of them' test ! -e "${originals%/*/*}"
+}
+
+# host MODULE=STATE...: what is loaded.
+host()
+{
+	rm -rf "$WORK/root/sys"
+	for module; do
+		sys=$WORK/root/sys/module/$(echo "${module%=*}" | tr - _)
+		mkdir -p "$sys"
+		echo live >"$sys/initstate"
+		echo 0 >"$sys/refcnt"
+		case ${module#*=} in
+		patched)	echo S1 >"$sys/srcversion"; echo OE >"$sys/taint" ;;
+		older)		echo S0 >"$sys/srcversion"; echo OE >"$sys/taint" ;;
+		stock)		echo >"$sys/taint" ;;
+		foreign)	echo OE >"$sys/taint" ;;
+		esac
+	done
+}
+
+status()
+{
+	x86_kernel
+	packages 7.3.4-1 ''
+	host kvm=stock kvm-amd=stock
+	answers 'nothing is installed' 4 "no patched KVM is installed .* apt install $SOURCE=7\.3\.4-1"
+	mkdir -p "$lib/updates/dkms"
+	for module in kvm kvm-amd kvm-intel; do
+		printf 'srcversion=S1\nkvm_lifecycle=0001 KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
+	done
+	host kvm=patched kvm-amd=patched
+	answers 'patched' 0 '^kvm-amd +patched +patched$'
+	answers 'not loaded' 0 '^kvm-intel +not loaded +patched$'
+	answers 'which patches' 0 '^patch 0001 KVM: Change$'
+	host
+	answers 'nothing is loaded' 0 '^kvm +not loaded +patched$'
+	host kvm=stock kvm-amd=stock
+	answers 'stock' 2 '^kvm +stock +patched$'
+	answers 'how to reload' 2 'modprobe -r kvm-amd kvm && modprobe kvm-amd$'
+	host kvm=older kvm-amd=older
+	answers 'an older build' 2 '^kvm +other +patched$'
+	host kvm=foreign kvm-amd=foreign
+	answers "somebody else's" 2 '^kvm +other +patched$'
+	host kvm=stock kvm-intel=stock
+	echo 3 >"$WORK/root/sys/module/kvm_intel/refcnt"
+	answers 'in use' 3 '/dev/kvm is open: reload KVM or reboot when'
+	mkdir -p "$WORK/root/sys/kernel/debug/kvm/123-4"
+	mkdir -p "$WORK/root/sys/kernel/debug/kvm/124-4"
+	answers 'VMs' 3 '2 VMs are running'
+	refuses 'status: a kernel that is not there' 'there is no kernel 1\.0 ' \
+		env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/status.sh" -k 1.0
+	accepts 'status: quietly' sh -c '[ -z "$(env KVM_LIFECYCLE_ROOT="$1" "$2" -q; [ $? -eq 3 ] || echo "$?")" ]' \
+		sh "$WORK/root" "$WORK/project/tools/dkms/status.sh"
+}
+
+# What apt's user reads, and what never fails.
+install()
+{
+	x86_kernel
+	: >"$WORK/dkms.log"
+	for module in kvm kvm-amd kvm-intel; do
+		mkdir -p "$lib/updates/dkms"
+		printf 'srcversion=S1\nkvm_lifecycle=0001 KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
+	done
+	host kvm=stock kvm-amd=stock
+	mkdir -p "$WORK/root/sys/kernel/debug/kvm/123-4" "$WORK/root/sys/kernel/debug/kvm/124-4"
+	accepts 'install: a kernel that takes the modules' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	said 'install: says so' '^kvm-lifecycle: 7\.3\.4\+t-amd64: the patched KVM is installed and not loaded, and 2 VMs are running: '
+	rm -r "$lib/updates"
+	printf 'kvm-lifecycle: no reason\n' >"$WORK/dkms.log"
+	accepts 'install: a kernel that DKMS skips' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	said 'install: why' '^kvm-lifecycle: .*: no patched KVM is installed for this kernel: no reason$'
+	echo 'error: made up' >"$WORK/dkms.log"
+	accepts 'install: a build that fails' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	said 'install: where to look' 'installed for this kernel: the build failed, see .*/make\.log$'
+	mkdir -p "$WORK/root/etc/dkms" && : >"$WORK/root/etc/dkms/no-autoinstall"
+	accepts "install: nothing is done with DKMS' switch" \
+		test -z "$(KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh" 2>&1)"
+	rm "$WORK/root/etc/dkms/no-autoinstall"
+	packages 7.3.4-1 ''
+	accepts 'install: a kernel without source' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	said 'install: what to install' "^kvm-lifecycle: .*: no patched KVM is installed .*: apt install $SOURCE=7\.3\.4-1$"
+}
+
+# conf RELEASE ARCH NAME: a value of dkms.conf, as DKMS reads it.
+conf()
+{
+	fake dkms <<-'END'
+		echo dkms-3.2.2
+	END
+	bash -c 'kernelver=$1 arch=$2 kernel_source_dir=/nowhere action=${5:-build}; . "$4"; eval "echo \"\${$3[*]}\""' \
+		conf "$1" "$2" "$3" "$WORK/project/dkms.conf"
+}
+
+configuration()
+{
+	project
+	accepts 'dkms.conf: KVM on x86-64' test "$(conf "$RELEASE" x86_64 BUILT_MODULE_NAME)" = 'kvm_lifecycle kvm kvm-amd kvm-intel'
+	accepts 'dkms.conf: not on arm64' test "$(conf "$RELEASE" aarch64 BUILT_MODULE_NAME)" = kvm_lifecycle
+	accepts 'dkms.conf: the kernel that is named' test "$(conf 7.2.1-x x86_64 PRE_BUILD)" = \
+		'tools/dkms/build.sh prepare 7.2.1-x /nowhere'
+	pattern=$(conf "$RELEASE" x86_64 BUILD_EXCLUSIVE_KERNEL)
+	for base in $(bases); do
+		accepts "dkms.conf: $base" sh -c 'echo "$1.1-amd64" | grep -qE "$2"' sh "$(base_get "$base" series)" "$pattern"
+	done
+	refuses 'dkms.conf: no other kernel' 'none' sh -c 'echo none; echo 6.1.0-1-amd64 | grep -qE "$1"' sh "$pattern"
+	accepts 'one version' test "$(conf "$RELEASE" x86_64 PACKAGE_VERSION)" = \
+		"$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")"
+	# dh_dkms of Debian 13 makes packages depend on what Debian 12 lacks for these.
+	refuses 'dkms.conf: nothing that Debian 12 lacks' 'none' sh -c \
+		'echo none; grep -E "BUILD_EXCLUSIVE_(CONFIG|KERNEL_M)|uname -r" "$1"' sh "$TOP/dkms.conf"
+	accepts 'no configuration is changed' no_kconfig
+}
+
+# The configuration of an installed kernel is fixed, so that a patch that needs
+# another one must be in the table.
+no_kconfig()
+{
+	for base in $(bases); do
+		for patch in $(series_files "$base"); do
+			name=${patch##*/}
+			! series_paths "$patch" | grep -q 'Kconfig\|Makefile' ||
+				! series_paths "$patch" | grep -qE '^(virt/kvm|arch/x86/kvm)/' ||
+				grep -q "^${name%%-*}[[:space:]]" "$TOP/patches/$base/dkms" || echo "$base/$name"
+		done
+	done | if grep .; then return 1; fi
+}
+
+echo TAP version 13
+common=$WORK/root/usr/src/linux-headers-7.3.4-common
+fakes
+project
+missing
+secure_boot
+series
+put_back
+status
+install
+configuration
+report

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# Results in TAP.  Who includes this defines state(): what a command that fails
+# must not change.
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT TERM
+number=0
+failed=0
+
+result()
+{
+	number=$((number + 1))
+	if [ "$1" = ok ]; then
+		echo "ok $number $2"
+	else
+		echo "not ok $number $2"
+		sed 's/^/# /' "$WORK/output"
+		failed=$((failed + 1))
+	fi
+}
+
+# refuses NAME REGEXP COMMAND...: it fails, says one sentence that matches, and
+# changes nothing that counts.
+refuses()
+{
+	_name=$1 _sentence=$2
+	shift 2
+	before=$(state)
+	if "$@" >"$WORK/output" 2>&1 </dev/null; then
+		echo "exit status 0" >>"$WORK/output"
+		result bad "$_name"
+	elif ! grep -qE "$_sentence" "$WORK/output"; then
+		echo "no line matches: $_sentence" >>"$WORK/output"
+		result bad "$_name"
+	elif [ "$before" != "$(state)" ]; then
+		echo "something was changed or left behind" >>"$WORK/output"
+		result bad "$_name"
+	else
+		result ok "$_name"
+	fi
+}
+
+# accepts NAME COMMAND...
+accepts()
+{
+	_name=$1
+	shift
+	if "$@" >"$WORK/output" 2>&1 </dev/null; then
+		result ok "$_name"
+	else
+		result bad "$_name"
+	fi
+}
+
+# said NAME REGEXP: in what the last command said.
+said()
+{
+	if grep -qE "$2" "$WORK/output"; then
+		result ok "$1"
+	else
+		echo "no line matches: $2" >>"$WORK/output"
+		result bad "$1"
+	fi
+}
+
+# skipped NAME REASON
+skipped()
+{
+	number=$((number + 1))
+	echo "ok $number $1 # SKIP $2"
+}
+
+# report: the plan, a line to read, and the exit status.
+report()
+{
+	echo "1..$number"
+	echo "check: $((number - failed)) passed, $failed failed"
+	[ "$failed" -eq 0 ]
+}
