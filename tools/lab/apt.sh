@@ -2,8 +2,8 @@
 # shellcheck shell=sh
 #
 # Files of Debian's archive, through an apt root of our own: for what is not in
-# this machine's suite or not of its architecture.  The machine's mirror and keys are used; its sources and
-# lists are not changed.
+# this machine's suite or not of its architecture.  The machine's mirror and
+# keys are used; its sources and lists are not changed.
 
 APT_ROOT=$CACHE/apt
 APT_LOG=$CACHE/logs/apt.log

@@ -25,7 +25,6 @@ BEGIN {
 	n = split($2, list, ",")
 	for (i = 1; i <= n; i++) {
 		listed[$1, list[i]] = $3
-		why_listed[$1, list[i]] = $4
 		known_report[$1, list[i]] = $5
 	}
 }

@@ -61,8 +61,8 @@ check_format()
 		awk -v s="Signed-off-by: $author" '/^---$/ && !done { print s; done = 1 } { print }' \
 			"$patch" >"$CACHE/checkpatch/$name"
 		log=$CACHE/logs/checkpatch-$BASE-$name.log
-		(cd "$TREE" && run_logged "$log" scripts/checkpatch.pl --strict --no-summary \
-			--ignore "$CHECKPATCH_IGNORE" "$CACHE/checkpatch/$name") || {
+		(cd "$TREE" && scripts/checkpatch.pl --strict --no-summary \
+			--ignore "$CHECKPATCH_IGNORE" "$CACHE/checkpatch/$name") >"$log" 2>&1 || {
 			cat "$log"
 			die "checkpatch --strict finds something in $name: mend the patch (log: $log)"
 		}
