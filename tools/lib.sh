@@ -16,6 +16,9 @@ export LC_ALL=C.UTF-8
 TOP=${TOP:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
 CACHE=${KVM_LIFECYCLE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-lifecycle}
 JOBS=${JOBS:-$(($(nproc) + 1))}
+# Not more emulated hosts at a time than processors: before 8.1, QEMU can miss
+# that one CPU of a host changes code (a static key) which another one is just
+# translating, and the longer a CPU has to wait in between, the likelier.
 HOSTS=${HOSTS:-$(nproc)}
 PROG=${0##*/}
 START=${START:-$(date +%s)}
@@ -155,8 +158,8 @@ check_base()
 		die "unknown BASE=$1: choose one of $(bases | paste -sd' ')"
 }
 
-# each_base BASE...: this script again for each of several
-# bases, all of them before the first that failed counts.  With one, go on.
+# each_base BASE...: this script again for each of several bases, and none is
+# left out because another one failed.  With one, go on.
 each_base()
 {
 	[ $# -gt 1 ] || return 0

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Keep a VM, for as long as the emulated host runs.
+ *
+ * The first VM of a host and its last one change a static key of the scheduler
+ * (preempt_notifier_key), i.e. code that other CPUs run all the time.  QEMU
+ * before 8.1 can translate such code, find nobody has told it to watch the page
+ * yet, and keep what was there before the change: then a vCPU that was
+ * scheduled out is never loaded again, and the host hangs when it is run.
+ * With a VM that stays there is no first one and no last one.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+int main(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR);
+
+	if (kvm < 0 || ioctl(kvm, KVM_CREATE_VM, 0ul) < 0)
+		err(1, "KVM_CREATE_VM");
+	for (;;)
+		pause();
+}
