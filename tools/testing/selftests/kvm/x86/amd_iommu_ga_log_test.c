@@ -36,7 +36,7 @@
  * The longest that a call of the notifier lasts, many RCU grace periods.  It
  * ends earlier if unregistering has returned meanwhile.
  */
-#define BUSY_US			2000000
+#define BUSY_US			1000000
 
 /*
  * How often each race is run.  Once is enough to see the bug, the others are to
@@ -45,7 +45,7 @@
 #define NR_RACES		3
 
 /* The notifier comes and goes for so long, with calls of so many us. */
-#define STORM_S			3
+#define STORM_S			2
 #define STORM_MIN_ROUNDS	10
 #define STORM_BUSY_US		20
 #define MAX_COUNT		1000000
@@ -62,7 +62,7 @@
  * periods, although RCU's own threads may have to share that CPU.
  */
 #define PREEMPTED_S		80
-#define RCU_WAIT_S		25
+#define RCU_WAIT_S		12
 
 FIXTURE(ga_notifier) {
 	int iommu;

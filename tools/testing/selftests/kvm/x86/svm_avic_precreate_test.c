@@ -53,7 +53,7 @@
  * VMs of each kind whose charge is compared.  A group's count is exact to a
  * few pages, which must not matter against one page of each VM.
  */
-#define NR_CHARGED_VMS		32
+#define NR_CHARGED_VMS		16
 
 /*
  * What RCU frees is still charged for a grace period.  Afterwards memory.stat

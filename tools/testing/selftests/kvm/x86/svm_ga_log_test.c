@@ -43,10 +43,10 @@
  * How often each race is run.  Once is enough to see the bug, the others are to
  * see that once is.
  */
-#define NR_RACES		3
+#define NR_RACES		2
 
 /* A storm goes on for so long, or at least until so many VMs have gone. */
-#define STORM_S			5
+#define STORM_S			3
 #define STORM_MIN_VMS		10
 #define STORM_MAX_S		60
 #define STORM_BURST		500
