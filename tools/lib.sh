@@ -10,6 +10,9 @@ set -eu
 unset MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEOVERRIDES
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
 
+# Debian has modinfo and depmod where a user who is not root does not look.
+export PATH="$PATH:/usr/sbin:/sbin"
+
 # What tools say is read here, and what is sorted is compared.
 export LC_ALL=C.UTF-8
 
