@@ -19,9 +19,9 @@ export LC_ALL=C.UTF-8
 TOP=${TOP:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
 CACHE=${KVM_LIFECYCLE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-lifecycle}
 JOBS=${JOBS:-$(($(nproc) + 1))}
-# Not more emulated hosts at a time than processors: before 8.1, QEMU can miss
-# that one CPU of a host changes code (a static key) which another one is just
-# translating, and the longer a CPU has to wait in between, the likelier.
+# Not more emulated hosts at a time than processors: QEMU 7.2 can miss that one
+# CPU of a host changes code which another one is just translating (see
+# tools/lab/keep_vm.c), and the longer that takes, the likelier.
 HOSTS=${HOSTS:-$(nproc)}
 PROG=${0##*/}
 START=${START:-$(date +%s)}

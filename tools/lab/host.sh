@@ -20,23 +20,25 @@ arch_env "$ARCH"
 OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
 MODULE=$CACHE/module/${OUT##*/}
+# Some of upstream's tests give a guest as much as 1 GiB.
+MEMORY=${SUITE:+2G}
 TEST_TIMEOUT=${TEST_TIMEOUT:-300}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-60}
 
 case $ARCH in
 # No AVIC in this CPU: kvm_amd is forced to set it up all the same.
 x86)
-	MACHINE='qemu-system-x86_64 -machine q35 -cpu EPYC-Rome,+svm,+npt -smp 2 -m 1G'
+	MACHINE='qemu-system-x86_64 -machine q35 -cpu EPYC-Rome,+svm,+npt -smp 2'
 	CMDLINE='console=ttyS0 tsc=reliable' ;;
 # VHE and GICv3.  -cpu max has 48 bits of guest physical addresses, which takes
 # KVM seconds to walk through whenever a VM of a selftest is destroyed.  Static
 # keys cannot be configured away there (keep_vm.c says what they have to do with it).
 arm64)
-	MACHINE='qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a76 -smp 4 -m 1G'
+	MACHINE='qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a76 -smp 4'
 	CMDLINE='console=ttyAMA0 lab.keep_vm' ;;
 # Hypervisor extension and AIA.
 riscv)
-	MACHINE='qemu-system-riscv64 -machine virt,aia=aplic-imsic -cpu rv64,h=true -smp 2 -m 1G'
+	MACHINE='qemu-system-riscv64 -machine virt,aia=aplic-imsic -cpu rv64,h=true -smp 2'
 	CMDLINE='console=hvc0' ;;
 esac
 
@@ -90,7 +92,7 @@ boot()
 {
 	seconds=$1
 	shift
-	exec timeout --foreground -k 5 "$seconds" $MACHINE -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
+	exec timeout --foreground -k 5 "$seconds" $MACHINE -m "${MEMORY:-1G}" -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
 		-serial mon:stdio -kernel "$OUT/image" -initrd "$RESULTS/initrd" \
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }

@@ -3,11 +3,12 @@
  * Keep a VM, for as long as the emulated host runs.
  *
  * The first VM of a host and its last one change a static key of the scheduler
- * (preempt_notifier_key), i.e. code that other CPUs run all the time.  QEMU
- * before 8.1 can translate such code, find nobody has told it to watch the page
- * yet, and keep what was there before the change: then a vCPU that was
- * scheduled out is never loaded again, and the host hangs when it is run.
- * With a VM that stays there is no first one and no last one.
+ * (preempt_notifier_key), i.e. code that other CPUs run all the time.  QEMU 7.2
+ * watches a page for changes only once it has translated code of that page, and
+ * so can keep what was there before a change that came meanwhile.  A vCPU that
+ * was scheduled out then is never loaded again, and the host hangs in KVM_RUN,
+ * although its memory has the new code.  With a VM that stays, there is no first
+ * one and no last one.
  */
 #include <err.h>
 #include <fcntl.h>
