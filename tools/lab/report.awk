@@ -6,7 +6,9 @@
 #                       and nothing else fails;
 #   with the series:    every subtest passes, and the kernel reports nothing
 #                       but what a subtest provokes (the sixth field).
-# What is skipped, hangs, dies or runs out of time is never right.
+# What is skipped, hangs, dies or runs out of time is never right.  A subtest of
+# something that the base does not have may be declared as skipped ("skip" in the
+# fifth field); then it must be, for the declared reason, and is listed.
 #
 # -v results=DIR -v arches='x86 arm64' -v variants='none all' -v only='TEST...'
 #
@@ -42,7 +44,9 @@ BEGIN {
 	n = split($2, list, ",")
 	for (i = 1; i <= n; i++) {
 		has[$1, list[i]] = 1
-		if ($3 != "-") {
+		if ($5 == "skip") {
+			absent[$1, list[i], $3] = $4
+		} else if ($3 != "-") {
 			reason[$1, list[i], $3] = $4
 			# A race that nothing widens is red when it is hit.
 			maybe[$1, list[i], $3] = sub(/^\? /, "", reason[$1, list[i], $3])
@@ -54,7 +58,9 @@ BEGIN {
 		if ($6 != "")
 			provoked[$1, list[i]] = provoked[$1, list[i]] ? provoked[$1, list[i]] "|" $6 : $6
 	}
-	if ($5 != "-") {
+	if ($5 == "skip") {
+		absences[++nabsence] = sprintf("  %-6s %s.%s: %s", $2, $1, $3, $4)
+	} else if ($5 != "-") {
 		row_test[++nrow] = $1
 		row_arch[nrow] = $2
 		row_subtest[nrow] = $3
@@ -88,7 +94,7 @@ function complain(where, what)
 }
 
 # One test on one host: returns the text of its cell.
-function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, total, key, part, found)
+function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, excused, total, key, part, found)
 {
 	dir = results "/" arch "-" variant
 	where = test " on " arch ", patches: " variant
@@ -120,10 +126,14 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 				ok++
 				continue
 			}
-			skipped++
 			why = line
 			sub(/.*# SKIP */, "", why)
-			complain(where, sub_name " was skipped: " why)
+			if (key in absent && why ~ absent[key]) {
+				excused[key] = 1
+			} else {
+				skipped++
+				complain(where, sub_name " was skipped: " why)
+			}
 		} else if (line ~ /^lab: ok /) {
 			ok++
 			if (key in reason && applied(variant) < fixed[key] && !maybe[key])
@@ -151,6 +161,14 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 	}
 	close(file)
 
+	for (key in absent) {
+		split(key, part, SUBSEP)
+		if (part[1] == test && part[2] == arch && !(key in excused)) {
+			wrong++
+			complain(where, part[3] " is declared as skipped, and was not")
+		}
+	}
+
 	declared = 0
 	for (key in reason) {
 		split(key, part, SUBSEP)
@@ -173,8 +191,8 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		complain(where, bad " subtests failed, and the test ended with " status)
 		return "ERROR"
 	}
-	if (plan == 0 || plan != ok + bad + skipped) {
-		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped))
+	if (plan == 0 || plan != ok + bad + skipped + length(excused)) {
+		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped + length(excused)))
 		return "ERROR"
 	}
 	if (splats && !patch && !declared) {
@@ -262,6 +280,11 @@ END {
 				printf "  %-5s %-6s %s.%s: %s\n", row_patch[r], host(list[i]), row_test[r], row_subtest[r], \
 					shown[list[i], without, row_test[r], row_subtest[r]]
 	}
+
+	if (nabsence)
+		print "\nskipped, with and without the series:"
+	for (i = 1; i <= nabsence; i++)
+		print absences[i]
 
 	if (ncomplaint)
 		print "\nnot as it must be:"
