@@ -15,6 +15,17 @@ BASE=$1 ARCH=$2 SUITE=${3:-}
 arch_env "$ARCH"
 TREE=$(cat "$CACHE/src/$BASE.path")
 NAME=${SUITE:+$SUITE-}$BASE-$ARCH
+
+# An old kernel's selftests may lack what these need: they are built in the tree
+# of another base then, and run on this one's kernels.
+FROM=$(base_get "$BASE" selftests)
+if [ -n "$FROM" ] && [ -z "$SUITE" ]; then
+	KERNEL='' "$TOP/tools/lab/source.sh" "$FROM"
+	KERNEL='' "$0" "$FROM" "$ARCH"
+	ln -sfn "$(readlink "$CACHE/tests/$FROM-$ARCH")" "$CACHE/tests/$NAME"
+	exit
+fi
+
 LOG=$CACHE/logs/tests-$NAME.log
 SELFTESTS=$TOP/tools/testing/selftests/kvm
 COMMIT=refs/tags/base

@@ -11,6 +11,11 @@
 BASE=$1 ACTION=$2
 check_base "$BASE"
 export START
+FROM=$(base_get "$BASE" selftests)
+if [ -n "$FROM" ]; then
+	step "the selftests of $BASE are those of $FROM"
+	exit
+fi
 one_run
 "$TOP/tools/lab/source.sh" "$BASE"
 TREE=$(cat "$CACHE/src/$BASE.path")
