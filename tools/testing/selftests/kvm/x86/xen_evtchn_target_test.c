@@ -205,7 +205,8 @@ TEST_F_TIMEOUT(evtchn, update, SUBTEST_TIMEOUT_S)
 /* Change the target while vCPU0 sends an event, and has found the old target. */
 TEST_F_TIMEOUT(evtchn, update_while_sending, SUBTEST_TIMEOUT_S)
 {
-	int i, old, new, receiver, cpu;
+	int i, old, new, receiver, cpu, too_slow = 0;
+	bool in_time;
 
 	cpu = set_cpu_aside();
 	if (cpu < 0)
@@ -228,12 +229,18 @@ TEST_F_TIMEOUT(evtchn, update_while_sending, SUBTEST_TIMEOUT_S)
 
 		set_target(self->vm, new, KVM_XEN_EVTCHN_UPDATE);
 
-		/* Else nothing was tested. */
-		ASSERT_EQ(1, pause_read(self->pause).inside)
-			TH_LOG("the event was sent before the target was changed");
+		in_time = pause_read(self->pause).inside;
 
 		ASSERT_EQ(0, __kvm_lifecycle_write(self->pause, "release"));
 		racer_join(&sender);
+
+		/* A slow host may take longer than a pause.  Then nothing was tested. */
+		if (!in_time) {
+			ASSERT_LT(too_slow++, NR_RACES)
+				TH_LOG("the event was sent before the target was changed");
+			i--;
+			continue;
+		}
 
 		receiver = get_receiver(self->shinfo, self->vi, self->vcpus[0]);
 		EXPECT_EQ(new, receiver)
