@@ -21,7 +21,8 @@ OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
 MODULE=$CACHE/module/${OUT##*/}
 # Some of upstream's tests give a guest as much as 1 GiB.
-MEMORY=${SUITE:+2G}
+MEMORY=1G
+[ -z "${SUITE:-}" ] || MEMORY=2G
 TEST_TIMEOUT=${TEST_TIMEOUT:-300}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-60}
 
@@ -92,7 +93,7 @@ boot()
 {
 	seconds=$1
 	shift
-	exec timeout --foreground -k 5 "$seconds" $MACHINE -m "${MEMORY:-1G}" -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
+	exec timeout --foreground -k 5 "$seconds" $MACHINE -m "$MEMORY" -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
 		-serial mon:stdio -kernel "$OUT/image" -initrd "$RESULTS/initrd" \
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }

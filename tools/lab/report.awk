@@ -58,9 +58,7 @@ BEGIN {
 		if ($6 != "")
 			provoked[$1, list[i]] = provoked[$1, list[i]] ? provoked[$1, list[i]] "|" $6 : $6
 	}
-	if ($5 == "skip") {
-		absences[++nabsence] = sprintf("  %-6s %s.%s: %s", $2, $1, $3, $4)
-	} else if ($5 != "-") {
+	if ($5 != "-" && $5 != "skip") {
 		row_test[++nrow] = $1
 		row_arch[nrow] = $2
 		row_subtest[nrow] = $3
@@ -130,6 +128,9 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 			sub(/.*# SKIP */, "", why)
 			if (key in absent && why ~ absent[key]) {
 				excused[key] = 1
+				if (!(key in left_out))
+					absences[++nabsence] = sprintf("  %-6s %s.%s: %s", host(arch), test, sub_name, trim(why))
+				left_out[key] = 1
 			} else {
 				skipped++
 				complain(where, sub_name " was skipped: " why)
@@ -282,7 +283,7 @@ END {
 	}
 
 	if (nabsence)
-		print "\nskipped, with and without the series:"
+		print "\nskipped, as declared:"
 	for (i = 1; i <= nabsence; i++)
 		print absences[i]
 
