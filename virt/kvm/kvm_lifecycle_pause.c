@@ -30,7 +30,7 @@ struct kvml_pause_point {
 	u64 delay_ns;
 	int max_hits;
 	bool armed, released;
-	atomic_t hits, inside, done;
+	atomic_t hits, done;
 };
 
 static int __kprobes notrace kvml_pause_handler(struct kprobe *kp, struct pt_regs *regs)
@@ -43,14 +43,12 @@ static int __kprobes notrace kvml_pause_handler(struct kprobe *kp, struct pt_reg
 	if (READ_ONCE(p->released) || !atomic_add_unless(&p->hits, 1, p->max_hits))
 		return 0;
 
-	atomic_inc(&p->inside);
 	deadline = ktime_get_mono_fast_ns() + p->delay_ns;
 	while (!READ_ONCE(p->released) && ktime_get_mono_fast_ns() < deadline) {
 		touch_nmi_watchdog();
 		cpu_relax();
 	}
 	atomic_inc(&p->done);
-	atomic_dec(&p->inside);
 	return 0;
 }
 
@@ -153,9 +151,12 @@ static int kvml_pause_write(void *state, char *cmd)
 static int kvml_pause_show(struct seq_file *m, void *state)
 {
 	struct kvml_pause_point *p = state;
+	int hits, done;
 
-	seq_printf(m, "hits %d inside %d done %d\n", atomic_read(&p->hits),
-		   atomic_read(&p->inside), atomic_read(&p->done));
+	/* In this order: a pause that has begun and that is not known to be over is seen as one that lasts. */
+	done = atomic_read_acquire(&p->done);
+	hits = atomic_read(&p->hits);
+	seq_printf(m, "hits %d inside %d done %d\n", hits, hits - done, done);
 	return 0;
 }
 
