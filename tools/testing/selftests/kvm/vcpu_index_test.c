@@ -295,7 +295,8 @@ TEST_F_TIMEOUT(vcpu_index, duplicate_id, SUBTEST_TIMEOUT_S)
 
 /*
  * The array can't take the vCPU.  Index 0 needs no memory, index 1 needs the
- * array's first node, and index 64 the next one.
+ * array's first node, and index 64 the next one.  If the kernel reserves an entry
+ * before it uses it, as 6.12 does, the first node is there since index 0.
  */
 TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 {
@@ -325,6 +326,9 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 		fault_disarm_cache(&t->fi);
 		if (armed)
 			SKIP(return, "can't make one slab cache fail: %s", strerror(-armed));
+
+		if (!r && indices[i] < XA_SECOND_LEVEL)
+			continue;
 
 		ASSERT_EQ(-ENOMEM, r)
 			TH_LOG("index %d: wanted ENOMEM (the array), got %s",

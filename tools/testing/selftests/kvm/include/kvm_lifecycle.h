@@ -817,7 +817,7 @@ static inline void expect_mutex_asserted(struct __test_metadata *_metadata, int 
 	}
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(file, "%d %u %s", vm->fd, vcpu_id, function));
-	snprintf(at, sizeof(at), " at %s+", where);
+	snprintf(at, sizeof(at), " %s+", where);
 	while (kmsg_find_splat(kmsg, line, sizeof(line))) {
 		if (strstr(line, "WARNING:") && strstr(line, at)) {
 			warned = true;

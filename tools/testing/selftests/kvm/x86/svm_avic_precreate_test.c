@@ -262,12 +262,16 @@ TEST_F_TIMEOUT(avic, failure_of_unaddressable_vcpu, SUBTEST_TIMEOUT_S)
 	struct avic_test *t = &self->t;
 	unsigned long before, after;
 	u32 id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID) - 1;
+	int r;
 
 	t->vm = vm_create_raw(true);
 	ASSERT_EQ(0, create_vcpu(t, 0));
 	before = get_inhibits(_metadata, t);
 
-	ASSERT_EQ(-EMFILE, create_vcpu_without_fd(t, id));
+	r = create_vcpu_without_fd(t, id);
+	if (r == -EINVAL)
+		SKIP(return, "KVM has no vCPU that AVIC can't address");
+	ASSERT_EQ(-EMFILE, r);
 	after = get_inhibits(_metadata, t);
 	EXPECT_EQ(before, after)
 		TH_LOG("vCPU %u couldn't be created, and AVIC is inhibited: 0x%lx, was 0x%lx", id,
