@@ -99,10 +99,16 @@ struct kvml_injector {
 	u32 tag, count, gap_us, sent;
 };
 
+/* What the thread calls may be its end, e.g. an oops of KVM's; then nobody else clears running. */
+static bool kvml_injector_dead(struct kvml_injector *inj)
+{
+	return READ_ONCE(inj->task->exit_state);
+}
+
 static bool kvml_injector_running(struct kvml_injector *inj)
 {
 	/* Pairs with kvml_injector_set(). */
-	return smp_load_acquire(&inj->running);
+	return smp_load_acquire(&inj->running) && !kvml_injector_dead(inj);
 }
 
 static void kvml_injector_set(struct kvml_injector *inj, bool running)
@@ -147,11 +153,14 @@ static int kvml_ga_log_open(void *state)
 		return ret;
 
 	init_waitqueue_head(&inj->wait);
-	inj->task = kthread_run(kvml_injector_thread, inj, "kvm_ga_log");
+	inj->task = kthread_create(kvml_injector_thread, inj, "kvm_ga_log");
 	if (IS_ERR(inj->task)) {
 		kvml_func_put(&inj->notifier);
 		return PTR_ERR(inj->task);
 	}
+	/* It may be gone before close(). */
+	get_task_struct(inj->task);
+	wake_up_process(inj->task);
 	return 0;
 }
 
@@ -159,7 +168,7 @@ static void kvml_ga_log_close(void *state)
 {
 	struct kvml_injector *inj = state;
 
-	kthread_stop(inj->task);
+	kthread_stop_put(inj->task);
 	kvml_func_put(&inj->notifier);
 }
 
@@ -168,13 +177,18 @@ static int kvml_ga_log_write(void *state, char *cmd)
 	unsigned int vm_id, vcpu, count, gap_us;
 	struct kvml_injector *inj = state;
 	char *field[5];
+	long left;
 	int n;
 
 	n = kvml_split(cmd, field, ARRAY_SIZE(field));
 	if (n == 1 && !strcmp(field[0], "stop")) {
 		/* No call is in progress any more once stop has returned. */
 		WRITE_ONCE(inj->stop, true);
-		return wait_event_killable(inj->wait, !kvml_injector_running(inj));
+		do {
+			/* Who dies doesn't wake anybody up. */
+			left = wait_event_killable_timeout(inj->wait, !kvml_injector_running(inj), HZ);
+		} while (!left);
+		return min(left, 0);
 	}
 
 	if (n != 5 || strcmp(field[0], "inject") ||
@@ -183,6 +197,8 @@ static int kvml_ga_log_write(void *state, char *cmd)
 	    kstrtouint(field[3], 10, &count) || !count || count > KVML_GA_MAX_COUNT ||
 	    kstrtouint(field[4], 10, &gap_us) || gap_us > KVML_GA_MAX_GAP_US)
 		return -EINVAL;
+	if (kvml_injector_dead(inj))
+		return -ESRCH;
 	if (kvml_injector_running(inj))
 		return -EBUSY;
 
