@@ -9,8 +9,26 @@ APT_ROOT=$CACHE/apt
 APT_LOG=$CACHE/logs/apt.log
 # Suites, each with the architectures that it is asked for.  Debian 12 was not
 # made for riscv64, and one suite that was is enough.
-SUITES='bookworm:amd64,arm64 trixie:amd64,arm64,riscv64 trixie-backports:amd64,arm64
+SUITES='bookworm:amd64,arm64 bookworm-backports:amd64,arm64
+	trixie:amd64,arm64,riscv64 trixie-security:amd64,arm64 trixie-backports:amd64,arm64
 	sid:amd64,arm64 experimental:amd64,arm64'
+
+# mirror_for SUITE: where this machine has Debian from, or such a suite of it.
+mirror_for()
+{
+	apt-get indextargets --format '$(SITE) $(ORIGIN) $(CODENAME)' 'Created-By: Packages' 2>/dev/null |
+	awk -v suite="$1" '
+	$2 != "Debian"				{ next }
+	!site && $3 !~ /-/			{ site = $1 }
+	!security && $3 ~ /-security$/		{ security = $1 }
+	END {
+		if (!site)
+			exit 1
+		if (suite ~ /-security$/)
+			site = security ? security : site "-security"
+		print site
+	}' || die "no Debian mirror in this machine's apt configuration: run 'apt-get update' and the same command again"
+}
 
 apt_root()
 {
@@ -18,12 +36,8 @@ apt_root()
 		die "this comes from Debian's archive and there is no apt-get here: use a Debian machine or container"
 	mkdir -p "$APT_ROOT/lists/partial" "$APT_ROOT/cache/archives/partial"
 
-	# The mirror is the one that this machine uses for Debian itself.
-	site=$(apt-get indextargets --format '$(SITE) $(ORIGIN) $(CODENAME)' 'Created-By: Packages' 2>/dev/null |
-	       awk '$2 == "Debian" && $3 !~ /-/ { print $1; exit }')
-	[ -n "$site" ] ||
-		die "no Debian mirror in this machine's apt configuration: run 'apt-get update' and the same command again"
 	for suite in $SUITES; do
+		site=$(mirror_for "${suite%:*}") || exit
 		echo "deb-src $site ${suite%:*} main"
 		echo "deb [arch=${suite#*:}] $site ${suite%:*} main"
 	done >"$APT_ROOT/sources.list.new"
