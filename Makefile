@@ -18,6 +18,7 @@ TREE ?=
 EACH ?=
 CHECK_ARCH ?=
 ALL ?=
+HOST ?=
 RECORD ?=
 
 ALL_BASES := $(patsubst patches/%/base,%,$(wildcard patches/*/base))
@@ -83,13 +84,14 @@ check:
 check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
-##test:            check, series-check (the whole series, x86 and arm64), lab and check-hosts, for every base
+# v6.12 is what Debian hosts run: in these it is tested, by DKMS.
+##test:            check, series-check (the whole series, x86 and arm64), lab and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check lab check-hosts; do \
+	@for step in check series-check lab check-hosts dkms-check; do \
 		echo "== make $$step"; \
-		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(ALL_BASES))' \
-			EACH=no CHECK_ARCH='x86 arm64' || exit; \
+		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))' \
+			EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
@@ -103,6 +105,11 @@ module:
 deb:
 	@tools/lab/setup.sh
 	@tools/dkms/deb.sh
+
+##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13)
+.PHONY: dkms-check
+dkms-check:
+	@HOST='$(HOST)' TEST='$(TEST)' tools/dkms/hosts.sh
 
 ##dkms-status:     which KVM is loaded, and which one is installed (K=release of a kernel)
 .PHONY: dkms-status

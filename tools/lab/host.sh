@@ -16,6 +16,12 @@
 
 BASE=$1 ARCH=$2 PATCHES=$3 RESULTS=$4
 shift 4
+SHELL_ONLY=
+if [ "$RESULTS" = shell ]; then
+	SHELL_ONLY=1
+	RESULTS=$(mktemp -d)
+	trap 'rm -rf "$RESULTS"' EXIT
+fi
 arch_env "$ARCH"
 OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
@@ -45,19 +51,37 @@ esac
 # What leaks without the series proves nothing about it.
 [ "$PATCHES" = all ] || CMDLINE="$CMDLINE kmemleak=off"
 
-# The modules in the order of their dependence, with their parameters.
+THREAD=multi
+# A kernel of a distribution, with its own initrd and root file system: what the
+# lab needs is on a second disk, which debian-init unpacks.
+ROOT=$OUT/root.img
+INITRD=$RESULTS/archive
+if [ -f "$ROOT" ]; then
+	INITRD=$OUT/initrd
+	BOOT_TIMEOUT=240
+	MEMORY=2G
+	# SRSO: it says WARNING about an emulated CPU without microcode.
+	CMDLINE="$CMDLINE root=/dev/vda rw init=/lab/start slub_debug=FZP spec_rstack_overflow=off"
+	# Unlike the lab's kernels for x86, this one has static keys: with a thread for
+	# each CPU QEMU 7.2 can run an int3 that is gone already (see keep_vm.c).
+	THREAD=single
+	MACHINE="$MACHINE -drive file=$ROOT,format=raw,if=virtio,snapshot=on -drive file=$RESULTS/archive,format=raw,if=virtio,readonly=on"
+fi
+
+# The modules in the order of their dependence, with their parameters.  A root
+# file system's modprobe finds for itself what kvm-amd needs.
 modules()
 {
 	case $ARCH in
 	x86)
-		echo irqbypass
-		echo kvm
+		[ -f "$ROOT" ] || printf '%s\n' irqbypass kvm
 		echo kvm-amd avic=1 force_avic=1 ;;
 	esac
 	echo kvm_lifecycle unsafe=1
 }
 
-make_initrd()
+# What the host gets besides its kernel, in $RESULTS/root.
+make_root()
 {
 	root=$RESULTS/root
 	rm -rf "$root"
@@ -70,24 +94,15 @@ make_initrd()
 	cp "$OUT"/modules/*.ko "$root/modules/" 2>/dev/null || :
 	cp "$MODULE/kvm_lifecycle.ko" "$root/modules/"
 	cp "$TESTS"/* "$root/tests/"
-	archive "$root" >"$RESULTS/initrd.host"
-	rm -rf "$root"
 }
 
-# Not compressed: an emulated CPU takes longer to expand it than to copy it.
+# archive TEST...: the list goes into a file, a command line has too little room
+# for it.  Not compressed: an emulated CPU takes longer to expand it than to copy
+# it.
 archive()
 {
-	(cd "$1" && find . | cpio -o -H newc --quiet -R 0:0)
-}
-
-# initrd_with TEST...: the list goes into a file, a command line has too little
-# room for it.  A second archive that follows the first one adds to it.
-initrd_with()
-{
-	mkdir "$RESULTS/root"
-	[ $# -eq 0 ] || printf '%s\n' "$@" >"$RESULTS/root/lab.tests"
-	archive "$RESULTS/root" | cat "$RESULTS/initrd.host" - >"$RESULTS/initrd"
-	rm -rf "$RESULTS/root"
+	printf '%s\n' "$@" >"$RESULTS/root/lab.tests"
+	(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0) >"$RESULTS/archive"
 }
 
 # boot SECONDS COMMAND-LINE: the last thing that a shell does.
@@ -95,8 +110,8 @@ boot()
 {
 	seconds=$1
 	shift
-	exec timeout --foreground -k 5 "$seconds" $MACHINE -m "$MEMORY" -accel tcg,thread=multi -nographic -no-reboot -nodefaults \
-		-serial mon:stdio -kernel "$OUT/image" -initrd "$RESULTS/initrd" \
+	exec timeout --foreground -k 5 "$seconds" $MACHINE -m "$MEMORY" -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults \
+		-serial mon:stdio -kernel "$OUT/image" -initrd "$INITRD" \
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
 
@@ -157,10 +172,10 @@ run_tests()
 {
 	mkdir -p "$RESULTS"
 	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console
-	make_initrd
+	make_root
 	# A host that a test took down is booted again for those after it.
 	while [ $# -gt 0 ]; do
-		initrd_with "$@"
+		archive "$@"
 		limit=$((BOOT_TIMEOUT + $# * (TEST_TIMEOUT + 10)))
 		timed_out=
 		boot "$limit" "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
@@ -182,16 +197,13 @@ run_tests()
 	for test; do
 		echo "died: the host did not come as far as this test, see $RESULTS/console" >"$RESULTS/$test.status"
 	done
-	rm -f "$RESULTS/initrd" "$RESULTS/initrd.host"
+	rm -rf "$RESULTS/root" "$RESULTS/archive"
 }
 
-case $RESULTS in
-shell)
-	RESULTS=$(mktemp -d)
-	trap 'rm -rf "$RESULTS"' EXIT
-	make_initrd
-	initrd_with
-	(boot 86400 lab.shell) ;;
-*)
-	run_tests "$@" ;;
-esac
+if [ -n "$SHELL_ONLY" ]; then
+	make_root
+	archive
+	(boot 86400 lab.shell)
+else
+	run_tests "$@"
+fi

@@ -70,7 +70,8 @@ scripts()
 {
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
-		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/.ci/run" \
+		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" \
+		"$TOP/.ci/run" \
 		"$TOP/debian/kvm-lifecycle-dkms.postinst"
 	accepts 'the documentation builds without warnings' docs
 	accepts 'every file says its licence' all_have_spdx
@@ -90,6 +91,8 @@ scripts()
 	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
 	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
+	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from debian-12 debian-13$' \
+		env HOST='debian-13 debian-9' "$TOP/tools/dkms/hosts.sh"
 	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=1 ' \
 		env PATCH=1 "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
