@@ -82,7 +82,8 @@ for patches in $PATCHES; do
 			die "cannot remove $RESULTS/$arch-$patches: give the folder to this user and run the same command again"
 	done
 done
-for patches in $PATCHES; do
+# What takes longest comes first: with the series no test ends early.
+for patches in $(printf '%s\n' $PATCHES | tac); do
 	for arch in $ARCH; do
 		set -- $(tests_of "$arch")
 		[ $# -eq 0 ] || echo "$BASE $arch $patches $RESULTS/$arch-$patches $*"

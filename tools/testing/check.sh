@@ -233,7 +233,7 @@ am_tests()
 	refuses 'am: a TREE without git' 'is not a git work tree: ' env TREE="$WORK/fake" "$am"
 	refuses 'am: an unknown BASE' '^am.sh: unknown BASE=v1.0: ' env BASE=v1.0 "$am"
 	user_kernel 5.10.1
-	refuses 'am: another version' 'is 5\.10\.1 and the series are for 7\.2 7\.3: ' "$am"
+	refuses 'am: another version' 'is 5\.10\.1 and the series are for 6\.12 7\.2 7\.3: ' "$am"
 
 	user_kernel 7.3.4
 	edit virt/kvm/eventfd.c 1d
