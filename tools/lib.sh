@@ -45,6 +45,22 @@ case $TOP$CACHE in
 	die "the kernel's build takes no space, colon or quote in a path: move $TOP, or set KVM_LIFECYCLE_CACHE" ;;
 esac
 
+# as_root COMMAND...: with sudo, if this is not root.
+as_root()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# can_be_root: whether as_root can work at all.
+can_be_root()
+{
+	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null
+}
+
 # need_space DIRECTORY GIB: refuse to start what the disk cannot hold.
 need_space()
 {
@@ -129,6 +145,14 @@ kernel_version()
 base_get()
 {
 	sed -n "s/^$2[[:space:]]\{1,\}//p" "$TOP/patches/$1/base"
+}
+
+# tests_base BASE: an old kernel's selftests may lack what ours need, which are
+# built in the tree of this base then, and run on the old one's kernels.
+tests_base()
+{
+	_from=$(base_get "$1" selftests)
+	echo "${_from:-$1}"
 }
 
 bases()

@@ -27,17 +27,7 @@ DEB=$TOP/kvm-lifecycle-dkms_$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changel
 for name in $HOST; do
 	echo " $ALL " | grep -qF " $name " || die "unknown HOST=$name: choose from $ALL"
 done
-[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
-	die "a root file system cannot be made without root: run this as root, or install sudo"
-
-as_root()
-{
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	else
-		sudo "$@"
-	fi
-}
+can_be_root || die "a root file system cannot be made without root: run this as root, or install sudo"
 
 # in_host COMMAND...: in the root file system, with what a package expects there.
 in_host()
@@ -175,9 +165,7 @@ prove()
 	KEY=$( (echo "$BASE_TAR"; cat "$DEB" "$TOP/tools/lab/debian-init"; sed -n '/^keep_host/,/^}/p; /^make_hosts/,/^}/p' "$0") | hash_of)
 	[ "$(cat "$CACHE/out/$host-x86-none/key" 2>/dev/null)" = "$KEY" ] || make_hosts
 
-	# An old kernel's tests are those of another base, see patches/BASE/base.
-	from=$(base_get "$BASE" selftests)
-	from=${from:-$BASE}
+	from=$(tests_base "$BASE")
 	"$TOP/tools/lab/source.sh" "$from"
 	"$TOP/tools/lab/tests.sh" "$from" x86
 	ln -sfn "$(readlink "$CACHE/tests/$from-x86")" "$CACHE/tests/$host-x86"

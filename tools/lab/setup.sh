@@ -28,20 +28,15 @@ packages=$(missing | paste -sd' ')
 if ! command -v apt-get >/dev/null; then
 	die "these packages are missing and there is no apt-get to install them: $packages"
 fi
-if [ "$(id -u)" -eq 0 ]; then
-	sudo=
-elif command -v sudo >/dev/null; then
-	sudo=sudo
-else
+can_be_root ||
 	die "these packages are missing: run as root 'apt-get install $packages', or install sudo"
-fi
 
 log=$CACHE/logs/setup.log
 step "installing $packages (log: $log)"
 install_all()
 {
-	$sudo apt-get update &&
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
+	as_root apt-get update &&
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 }
 run_logged "$log" install_all ||
 	die "cannot install $packages: install them by hand and run the same command again (log: $log)"

@@ -16,10 +16,8 @@ arch_env "$ARCH"
 TREE=$(cat "$CACHE/src/$BASE.path")
 NAME=${SUITE:+$SUITE-}$BASE-$ARCH
 
-# An old kernel's selftests may lack what these need: they are built in the tree
-# of another base then, and run on this one's kernels.
-FROM=$(base_get "$BASE" selftests)
-if [ -n "$FROM" ] && [ -z "$SUITE" ]; then
+FROM=$(tests_base "$BASE")
+if [ "$FROM" != "$BASE" ] && [ -z "$SUITE" ]; then
 	KERNEL='' "$TOP/tools/lab/source.sh" "$FROM"
 	KERNEL='' "$0" "$FROM" "$ARCH"
 	ln -sfn "$(readlink "$CACHE/tests/$FROM-$ARCH")" "$CACHE/tests/$NAME"

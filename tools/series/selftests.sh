@@ -11,8 +11,8 @@
 BASE=$1 ACTION=$2
 check_base "$BASE"
 export START
-FROM=$(base_get "$BASE" selftests)
-if [ -n "$FROM" ]; then
+FROM=$(tests_base "$BASE")
+if [ "$FROM" != "$BASE" ]; then
 	step "the selftests of $BASE are those of $FROM"
 	exit
 fi
