@@ -13,7 +13,8 @@
 # Status 77: a skip, with one sentence that says why and what to do.
 #
 # KERNEL_SOURCE=path takes this source in place of Debian's linux-source, and
-# KVM_LIFECYCLE_ROOT=path looks in there for what is installed.
+# KVM_LIFECYCLE_ROOT=path looks in there for what is installed.  PATCHES=none is
+# for kvm_lifecycle alone, as the kernel's own KVM needs it.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -24,6 +25,7 @@ REASON=$TOP/linux/reason
 SPACE=400
 VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
 KERNEL_SOURCE=${KERNEL_SOURCE:-}
+PATCHES=${PATCHES:-all}
 ROOT=${KVM_LIFECYCLE_ROOT:-}
 DKMS=$ROOT/var/lib/dkms
 
@@ -136,13 +138,20 @@ check_kernel()
 			skip "the headers of $RELEASE are not laid out as Debian's: build a kernel with the series instead"
 		find_source
 	else
-		echo "kvm-lifecycle: on arm64 KVM is part of the kernel's image, so kvm_lifecycle is built alone: build a kernel with the series for the rest"
+		echo "kvm-lifecycle: on arm64 KVM is part of the kernel's image, so kvm_lifecycle is built alone: for the rest build a kernel with the series (make arm64-kernel-deb in the project)"
 	fi
 }
 
-# What a series changes in the modules, and what of it is left out on purpose.
+# Is KVM itself built?
+kvm()
+{
+	x86 && [ "$PATCHES" != none ]
+}
+
+# What a series changes in the modules, but for what is left out on purpose.
 patches()
 {
+	[ "$PATCHES" != none ] || return 0
 	for patch in $(series_files "$BASE" "$(kernel_version "$COMMON")"); do
 		name=${patch##*/}
 		! grep -q "^${name%%-*}[[:space:]]" "$TOP/patches/$BASE/dkms" 2>/dev/null || continue
@@ -165,8 +174,8 @@ overlay()
 	rm -rf "$TOP/linux"
 	mkdir -p "$SRC" "$OBJ"
 	set -- $(patches)
-	[ $# -gt 0 ] || skip "patches/$BASE has nothing for the modules of $RELEASE"
-	files=$(series_paths "$@" | grep -E "$PARTS")
+	[ $# -gt 0 ] || ! kvm || skip "patches/$BASE has nothing for the modules of $RELEASE"
+	files=$(series_paths "$@" </dev/null | grep -E "$PARTS") || :
 	rt_patches
 	free=$(df -Pk "$TOP" | awk 'NR == 2 { print int($4 / 1024) }')
 	[ "$free" -ge "$SPACE" ] ||
@@ -188,12 +197,12 @@ overlay()
 # PREEMPT_RT is a patch of its own in some of Debian's kernels.
 rt_patches()
 {
-	case $COMMON in
-	*-rt)	;;
+	case $COMMON:$KERNEL_SOURCE in
+	*-rt:)	;;
 	*)	return 0 ;;
 	esac
 	rt=$ROOT/usr/src/linux-patch-$series-rt.patch.xz
-	[ -f "$rt" ] || skip "the source of $RELEASE has a patch for PREEMPT_RT that is not in $rt"
+	[ -f "$rt" ] || skip "the source of $RELEASE has a patch for PREEMPT_RT that is not in $rt: give the patched source with KERNEL_SOURCE=path, or use another flavour of the kernel"
 	changed=$(xz -dc "$rt" | sed -n 's#^+++ b/\([^[:space:]]*\).*#\1#p' | sort -u)
 	both=$(echo "$changed" | grep -E "^((virt|arch/x86)/kvm/|($(echo "$files" | paste -sd'|'))\$)" | head -n 3 | paste -sd' ')
 	[ -z "$both" ] || skip "PREEMPT_RT of $RELEASE changes files of KVM ($both): use another flavour of the kernel"
@@ -258,8 +267,10 @@ prepare_source()
 	check_kernel
 	if x86; then
 		overlay
-		apply
-		mark
+		! kvm || {
+			apply
+			mark
+		}
 	else
 		mkdir -p "$TOP/linux"
 	fi
@@ -270,13 +281,13 @@ prepare_source()
 # seen to the symbols that it takes from there.
 verify()
 {
-	for module in kvm_lifecycle $(! x86 || echo $MODULES); do
+	for module in kvm_lifecycle $(! kvm || echo $MODULES); do
 		file=$TOP/${module%:*}.ko
 		[ "$(modinfo -F vermagic "$file" | cut -d' ' -f1)" = "$RELEASE" ] ||
 			die "$file is for $(modinfo -F vermagic "$file") and not for $RELEASE"
 	done
 	# A module of the kernel that knows KVM, and refuses one whose structures differ.
-	if ! x86 || ! grep -q '^CONFIG_MODVERSIONS=y' "$HEADERS/.config"; then
+	if ! kvm || ! grep -q '^CONFIG_MODVERSIONS=y' "$HEADERS/.config"; then
 		return
 	fi
 	awk '
@@ -292,11 +303,13 @@ compile_modules()
 		cat "$REASON" >&2
 		exit 77
 	}
-	if x86; then
+	if kvm; then
 		make -C "$SRC" O="$OBJ" M="$SRC/arch/x86/kvm" -j"$(nproc)" modules
 		for module in $MODULES; do
 			cp "$SRC/arch/x86/kvm/${module%:*}.ko" "$TOP/"
 		done
+	fi
+	if x86; then
 		make -C "$SRC" O="$OBJ" M="$TOP" modules
 	else
 		make -C "$HEADERS" M="$TOP" modules

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # hosts.sh: what the Debian package does for a host.  Make Debian hosts with
-# mmdebstrap, install a kernel and the package in them as a user would, remove
-# it again, and boot either state: Debian's own kernel image, in QEMU, with the
-# modules that it finds in its root file system.
+# mmdebstrap, install the package in them as a user would, upgrade the kernel,
+# remove the package again, and boot either state: Debian's own kernel image, in
+# QEMU, with the modules that it finds in its root file system.
 #
 # In between, dkms' own autopkgtest has to pass.
 #
@@ -19,7 +19,7 @@
 
 export START
 LIST=$TOP/tools/dkms/debians
-ALL=$(awk '!/^#/ { print $1 }' "$LIST" | paste -sd' ')
+ALL=$(awk '!/^#/ && !seen[$1]++ { print $1 }' "$LIST" | paste -sd' ')
 HOST=${HOST:-$ALL}
 TEST=${TEST:-}
 DEB=$TOP/kvm-lifecycle-dkms_$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")_all.deb
@@ -36,40 +36,71 @@ in_host()
 		"$ROOT" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
+# kernels: of this host, in order: a suite, the end of its packages' names, a series,
+# and what it has to show.
+kernels()
+{
+	awk -v host="$host" '$1 == host { print $2, $3, $4, $5 }' "$LIST"
+}
+
 # The archive, as this machine has it.
 sources()
 {
-	for part in "$SUITE" "$SUITE-updates" "$SUITE-security"; do
+	for part in "$SUITE" "$SUITE-updates" "$SUITE-security" "$SUITE-backports"; do
 		echo "deb $(mirror_for "$part") $part main"
 	done
 }
 
-# Debian's own: a kernel, its headers and source, and DKMS.
+# Debian's own: the first kernel, its headers, and DKMS.  What is installed later
+# lies in /lab/1, the first kernel's source, /lab/2, the second kernel, and so on.
 make_base()
 {
 	need_space "$CACHE" 6
-	step "$host: installing Debian with linux-image-$FLAVOUR (log: $LOG)"
+	step "$host: installing Debian (log: $LOG)"
+	as_root rm -f "$CACHE/debian/$host".*.list "$CACHE/debian/$host".*.tar*
 	sources >"${BASE_TAR%.tar}.list"
-	as_root rm -f "$CACHE/debian/$host"-*.tar*
+	set --
+	count=0
+	while read -r suite name series _; do
+		kernel="linux-image-$name/$suite linux-headers-$name/$suite"
+		later=linux-source-$(base_get "$series" series)/$suite
+		count=$((count + 1))
+		if [ "$count" -eq 1 ]; then
+			set -- "--include=$(echo $kernel | tr ' ' ,)"
+		else
+			later="$kernel $later"
+		fi
+		set -- "$@" "--customize-hook=export APT_CONFIG=\"\$MMDEBSTRAP_APT_CONFIG\" &&
+			apt-get clean && apt-get install -y --download-only $later &&
+			mkdir -p \"\$1/lab/$count\" && mv \"\$1\"/var/cache/apt/archives/*.deb \"\$1/lab/$count/\""
+	done <<-END
+		$(kernels)
+	END
 	run_logged "$LOG" as_root mmdebstrap --variant=apt --format=tar --skip=output/dev \
-		--include="linux-image-$FLAVOUR,linux-headers-$FLAVOUR,linux-source-6.12,initramfs-tools,dkms,openssl" \
-		"$SUITE" "$BASE_TAR.tmp" "${BASE_TAR%.tar}.list" ||
+		--include=initramfs-tools,dkms,openssl "$@" "$SUITE" "$BASE_TAR.tmp" "${BASE_TAR%.tar}.list" ||
 		die "$host: cannot install Debian: see $LOG"
 	mv -f "$BASE_TAR.tmp" "$BASE_TAR"
 }
 
-# What a kernel's modules are, and which of them modprobe takes.
-modules_state()
+# What in the modules of $RELEASE is not as its packages have it.
+changed_modules()
 {
-	(cd "$ROOT/lib/modules" && find . ! -type d ! -name 'modules.*.bin' | sort | while read -r file; do
-		if [ -L "$file" ]; then readlink "$file"; else sha256sum "$file"; fi
-	done)
+	in_host sh -c '
+	dpkg -S "*/modules/$1/*" >/tmp/owned
+	dpkg -V $(sed -n "s/^\([^, ]*\): .*/\1/p" /tmp/owned | sort -u)
+	sed "s#^[^/]*##; s#^/usr/lib/#/lib/#" /tmp/owned | sort >/tmp/files
+	find "/lib/modules/$1/" ! -type d ! -name "modules.*" | sort | comm -23 - /tmp/files
+	for module in kvm kvm-amd kvm-intel; do
+		modinfo -k "$1" -n "$module" | grep -v "/$1/kernel/"
+	done' sh "$RELEASE"
 }
 
-# keep_host VARIANT: what an emulated host boots of the root file system as it is.
+# keep_host VARIANT FOLDER: what an emulated host boots of the root file system as
+# it is, with the kvm_lifecycle that is in this folder.
 keep_host()
 {
 	out=$CACHE/out/$host-x86-$1
+	file=$(as_root find "$2" -name 'kvm_lifecycle.ko*')
 	rm -rf "$out" "$out.tmp"
 	mkdir "$out.tmp"
 	as_root cp "$ROOT/boot/vmlinuz-$RELEASE" "$out.tmp/image"
@@ -78,7 +109,10 @@ keep_host()
 		"$(($(as_root du -sm "$ROOT" | cut -f1) * 5 / 4 + 200))M" >/dev/null
 	as_root chown -R "$(id -u):$(id -g)" "$out.tmp"
 	mkdir -p "$CACHE/module/$host-x86-$1"
-	cp "$WORK/kvm_lifecycle.ko" "$CACHE/module/$host-x86-$1/"
+	case $file in
+	*.xz)	as_root xz -dc "$file" ;;
+	*)	as_root cat "$file" ;;
+	esac >"$CACHE/module/$host-x86-$1/kvm_lifecycle.ko"
 	mv "$out.tmp" "$out"
 }
 
@@ -94,6 +128,63 @@ autopkgtest()
 		cd /root && /usr/lib/dkms/dkms-autopkgtest kvm-lifecycle-dkms'
 }
 
+# installed RELEASE: the package has built its modules for this kernel.
+installed()
+{
+	in_host kvm-lifecycle-status -k "$1" >"$WORK/status" ||
+		die "$host: no patched KVM is installed, but: $(tail -n 1 "$WORK/status") (log: $LOG)"
+	step "$host, $1: $(grep -c '^patch ' "$WORK/status") patches, and $(tail -n 1 "$WORK/status")"
+}
+
+# skipped TEXT: no modules are built for $RELEASE, and the reason has this text.
+skipped()
+{
+	if in_host kvm-lifecycle-status -k "$RELEASE" >"$WORK/status" || ! tail -n 1 "$WORK/status" | grep -qF "$1"; then
+		die "$host: $RELEASE was to be skipped with the reason '$1', but: $(tail -n 1 "$WORK/status") (log: $LOG)"
+	fi
+	step "$host, $RELEASE: $(tail -n 1 "$WORK/status")"
+}
+
+# bring NUMBER: what lies in /lab/NUMBER, as a user installs it.
+bring()
+{
+	step "$host: apt install $(cd "$ROOT/lab/$1" && ls | sed -n 's/^\(linux-\(image\|source\)-[^_]*\)_.*/\1/p' | paste -sd' ') (log: $LOG.$1)"
+	run_logged "$LOG.$1" in_host sh -c "apt-get install -y /lab/$1/*.deb" ||
+		die "$host: the packages in /lab/$1 cannot be installed: see $LOG.$1"
+}
+
+# upgrade NUMBER: this kernel comes, and its predecessor goes.
+upgrade()
+{
+	old=$RELEASE
+	bring "$1"
+	RELEASE=$(releases | grep -vxF "$old") || die "$host: /lab/$1 has no other kernel than $old: name a later one in $LIST"
+	installed "$old"
+	installed "$RELEASE"
+	run_logged "$LOG.$1" in_host apt-get purge -y "linux-image-$old" "linux-headers-$old" ||
+		die "$host: linux-image-$old cannot be removed: see $LOG.$1"
+	left=$(cd "$ROOT" && find var/lib/dkms lib/modules/ -path "*$old*" | head -n 1)
+	[ -z "$left" ] || die "$host: of linux-image-$old there is still /$left"
+}
+
+releases()
+{
+	find "$ROOT/lib/modules/" -mindepth 1 -maxdepth 1 -type d -printf '%f\n'
+}
+
+# What is in KVM's structures depends on the series: kvm_lifecycle for a KVM without.
+stock_lifecycle()
+{
+	in_host sh -ec '
+	dpkg-deb -x "$1" /root/none
+	cd /root/none/usr/src/kvm-lifecycle-*
+	for action in prepare compile; do
+		PATCHES=none tools/dkms/build.sh "$action" "$2" "/lib/modules/$2/build"
+	done
+	mv kvm_lifecycle.ko /root/' sh "/root/${DEB##*/}" "$RELEASE" &&
+	as_root rm -r "$ROOT/root/none"
+}
+
 # The package, as a user installs it, and removes it.
 make_hosts()
 {
@@ -101,7 +192,7 @@ make_hosts()
 	ROOT=$WORK/root
 	trap 'as_root rm -rf "$WORK"' EXIT
 	trap 'exit 130' INT TERM
-	as_root rm -rf "$WORK"
+	as_root rm -rf "$WORK" "$CACHE/debian/$host.key"
 	mkdir -p "$WORK"
 	need_space "$CACHE" 8
 	step "$host: unpacking Debian"
@@ -109,39 +200,43 @@ make_hosts()
 	as_root tar -xf "$BASE_TAR" -C "$ROOT"
 	as_root mkdir -p "$ROOT/lab" "$ROOT/dev"
 	as_root cp "$TOP/tools/lab/debian-init" "$ROOT/lab/start"
-	RELEASE=$(basename "$(find "$ROOT/lib/modules" -mindepth 1 -maxdepth 1 -type d)")
-	before=$(modules_state)
+	RELEASE=$(releases)
 
 	step "$host: apt install ./${DEB##*/}, for linux-image-$RELEASE (log: $LOG)"
 	as_root cp "$DEB" "$ROOT/root/"
 	run_logged "$LOG" in_host apt-get install -y "/root/${DEB##*/}" ||
 		die "$host: the package cannot be installed: see $LOG"
-	in_host kvm-lifecycle-status -k "$RELEASE" >"$WORK/status" ||
-		die "$host: no patched KVM is installed, but: $(tail -n 1 "$WORK/status") (log: $LOG)"
-	step "$host: $(grep -c '^patch ' "$WORK/status") patches, and $(tail -n 1 "$WORK/status")"
-	file=$(find "$ROOT/lib/modules/$RELEASE/updates" -name 'kvm_lifecycle.ko*')
-	case $file in
-	*.xz)	xz -dc "$file" >"$WORK/kvm_lifecycle.ko" ;;
-	*)	cp "$file" "$WORK/kvm_lifecycle.ko" ;;
+	skipped "the source of $RELEASE is not installed: apt install linux-source-"
+	bring 1
+	case $SHOWS in
+	skip:*)	skipped "${SHOWS#skip:}" ;;
+	*)	installed "$RELEASE" ;;
 	esac
-	keep_host all
+	count=$(kernels | wc -l)
+	for number in $(seq 2 "$count"); do
+		upgrade "$number"
+	done
+	as_root rm -rf "$ROOT"/lab/[0-9]*
+	[ "$SHOWS" != boot ] || keep_host all "$ROOT/lib/modules/$RELEASE/updates"
 
 	step "$host: apt purge kvm-lifecycle-dkms"
 	run_logged "$LOG.purge" in_host apt-get purge -y kvm-lifecycle-dkms ||
 		die "$host: the package cannot be removed: see $LOG.purge"
-	modules_state >"$WORK/after"
-	echo "$before" | cmp -s - "$WORK/after" ||
-		die "$host: the package leaves something behind: $(echo "$before" | diff - "$WORK/after" | sed -n 2p)"
+	changed=$(changed_modules | head -n 1)
+	[ -z "$changed" ] || die "$host: the package leaves something behind: $changed"
 	left=$(cd "$ROOT" && as_root find var/lib/dkms usr -path '*kvm-lifecycle*' | head -n 1)
 	[ -z "$left" ] || die "$host: the package leaves /$left behind"
-	keep_host none
-
-	step "$host: dkms' own autopkgtest (log: $LOG.autopkgtest)"
-	run_logged "$LOG.autopkgtest" autopkgtest || die "$host: dkms' autopkgtest fails: see $LOG.autopkgtest"
-	grep -q "^I: PASS .*$RELEASE\$" "$LOG.autopkgtest" ||
-		die "$host: dkms' autopkgtest has not tested $RELEASE: see $LOG.autopkgtest"
+	[ "$SHOWS" != boot ] || {
+		run_logged "$LOG.none" stock_lifecycle ||
+			die "$host: kvm_lifecycle cannot be built for the distribution's KVM: see $LOG.none"
+		keep_host none "$ROOT/root"
+		step "$host: dkms' own autopkgtest (log: $LOG.autopkgtest)"
+		run_logged "$LOG.autopkgtest" autopkgtest || die "$host: dkms' autopkgtest fails: see $LOG.autopkgtest"
+		grep -q "^I: PASS .*$RELEASE\$" "$LOG.autopkgtest" ||
+			die "$host: dkms' autopkgtest has not tested $RELEASE: see $LOG.autopkgtest"
+	}
 	as_root rm -rf "$WORK"
-	echo "$KEY" >"$CACHE/out/$host-x86-none/key"
+	echo "$KEY" >"$CACHE/debian/$host.key"
 }
 
 # What a host says of the modules that it has loaded.
@@ -154,16 +249,21 @@ check_loaded()
 
 prove()
 {
-	set -- $(awk -v host="$1" '$1 == host' "$LIST")
-	host=$1 SUITE=$2 BASE=$3 FLAVOUR=$4
+	host=$1
+	set -- $(kernels | tail -n 1)
+	SUITE=${1%%-*} BASE=$3 SHOWS=$4
 	RESULTS=$TOP/results/$host
 	TABLE=$TOP/patches/$BASE/debian
 	LOG=$CACHE/logs/$host.log
-	BASE_TAR=$CACHE/debian/$host-$( (sources; sed -n '/^make_base/,/^}/p' "$0") | hash_of).tar
+	BASE_TAR=$CACHE/debian/$host.$( (sources; kernels | cut -d' ' -f1-3; sed -n '/^make_base/,/^}/p' "$0") | hash_of).tar
 	mkdir -p "$CACHE/debian" "$CACHE/logs"
 	[ -f "$BASE_TAR" ] || make_base
-	KEY=$( (echo "$BASE_TAR"; cat "$DEB" "$TOP/tools/lab/debian-init"; sed -n '/^keep_host/,/^}/p; /^make_hosts/,/^}/p' "$0") | hash_of)
-	[ "$(cat "$CACHE/out/$host-x86-none/key" 2>/dev/null)" = "$KEY" ] || make_hosts
+	KEY=$( (echo "$BASE_TAR"; kernels; cat "$DEB" "$TOP/tools/lab/debian-init"; sed -n '/^changed_modules/,/^# What a host says/p' "$0") | hash_of)
+	[ "$(cat "$CACHE/debian/$host.key" 2>/dev/null)" = "$KEY" ] || make_hosts
+	[ "$SHOWS" = boot ] || {
+		step "$host: as it must be ($SHOWS)"
+		return
+	}
 
 	from=$(tests_base "$BASE")
 	"$TOP/tools/lab/source.sh" "$from"

@@ -8,7 +8,9 @@
 #                       but what a subtest provokes (the sixth field).
 # What is skipped, hangs, dies or runs out of time is never right.  A subtest of
 # something that the base does not have may be declared as skipped ("skip" in the
-# fifth field); then it must be, for the declared reason, and is listed.
+# fifth field); then it must be, for the declared reason, and is listed.  The same
+# goes for one that is red with the series as well ("open"): where not all of the
+# series can be.
 #
 # -v results=DIR -v arches='x86 arm64' -v variants='none all' -v only='TEST...'
 #
@@ -46,6 +48,8 @@ BEGIN {
 		has[$1, list[i]] = 1
 		if ($5 == "skip") {
 			absent[$1, list[i], $3] = $4
+		} else if ($5 == "open") {
+			open[$1, list[i], $3] = $4
 		} else if ($3 != "-") {
 			reason[$1, list[i], $3] = $4
 			# A race that nothing widens is red when it is hit.
@@ -58,7 +62,7 @@ BEGIN {
 		if ($6 != "")
 			provoked[$1, list[i]] = provoked[$1, list[i]] ? provoked[$1, list[i]] "|" $6 : $6
 	}
-	if ($5 != "-" && $5 != "skip") {
+	if ($5 != "-" && $5 != "skip" && $5 != "open") {
 		row_test[++nrow] = $1
 		row_arch[nrow] = $2
 		row_subtest[nrow] = $3
@@ -92,7 +96,7 @@ function complain(where, what)
 }
 
 # One test on one host: returns the text of its cell.
-function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, excused, total, key, part, found)
+function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, excused, still, expected, total, key, part, found)
 {
 	dir = results "/" arch "-" variant
 	where = test " on " arch ", patches: " variant
@@ -144,18 +148,24 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 			if (patch && !(key in reason))
 				continue
 			why = ""
-			for (i = 1; i <= nsection && key in reason; i++)
-				if (section[i] ~ reason[key]) {
+			expected = key in open ? open[key] : reason[key]
+			for (i = 1; i <= nsection && expected != ""; i++)
+				if (section[i] ~ expected) {
 					why = trim(section[i])
 					break
 				}
-			if (why != "" && applied(variant) < fixed[key]) {
+			if (why != "" && key in open) {
+				still[key] = 1
+				if (!(key in left_out))
+					opens[++nopen] = sprintf("  %-6s %s.%s: %s", host(arch), test, sub_name, why)
+				left_out[key] = 1
+			} else if (why != "" && applied(variant) < fixed[key]) {
 				if (!maybe[key])
 					red++
 				shown[arch, variant, test, sub_name] = why
 			} else {
 				wrong++
-				complain(where, sub_name " failed" (key in reason ? ", and not for the declared reason: " reason[key] : ", and no red is declared"))
+				complain(where, sub_name " failed" (expected != "" ? ", and not for the declared reason: " expected : ", and no red is declared"))
 			}
 		}
 		nsection = 0
@@ -167,6 +177,14 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		if (part[1] == test && part[2] == arch && !(key in excused)) {
 			wrong++
 			complain(where, part[3] " is declared as skipped, and was not")
+		}
+	}
+
+	for (key in open) {
+		split(key, part, SUBSEP)
+		if (part[1] == test && part[2] == arch && !(key in still)) {
+			wrong++
+			complain(where, part[3] " is declared as open, and was not red")
 		}
 	}
 
@@ -286,6 +304,11 @@ END {
 		print "\nskipped, as declared:"
 	for (i = 1; i <= nabsence; i++)
 		print absences[i]
+
+	if (nopen)
+		print "\nred with the series as well, as declared:"
+	for (i = 1; i <= nopen; i++)
+		print opens[i]
 
 	if (ncomplaint)
 		print "\nnot as it must be:"
