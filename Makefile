@@ -17,6 +17,7 @@ PATCH ?=
 TREE ?=
 EACH ?=
 CHECK_ARCH ?=
+CONFIG ?=
 ALL ?=
 HOST ?=
 RECORD ?=
@@ -105,6 +106,11 @@ module:
 deb:
 	@tools/lab/setup.sh
 	@tools/dkms/deb.sh
+
+##arm64-kernel-deb: Debian packages of an arm64 kernel with the series (CONFIG=/path/to/config), where DKMS cannot replace KVM
+.PHONY: arm64-kernel-deb
+arm64-kernel-deb:
+	@BASE='$(BASE)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/kernel-deb.sh
 
 ##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13)
 .PHONY: dkms-check

@@ -91,8 +91,15 @@ scripts()
 	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
 	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
-	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from debian-12 debian-13$' \
+	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from debian-12 debian-13 ' \
 		env HOST='debian-13 debian-9' "$TOP/tools/dkms/hosts.sh"
+	printf 'CONFIG_X86_64=y\n' >"$WORK/config"
+	for config in "$WORK/config" /nowhere; do
+		refuses "arm64-kernel-deb: CONFIG=${config##*/}" '^kernel-deb.sh: CONFIG=.* is not the configuration of an arm64 kernel: ' \
+			env CONFIG="$config" "$TOP/tools/dkms/kernel-deb.sh"
+	done
+	refuses 'arm64-kernel-deb: unknown BASE' '^kernel-deb.sh: unknown BASE=v1.0: choose one of ' \
+		env BASE=v1.0 "$TOP/tools/dkms/kernel-deb.sh"
 	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=1 ' \
 		env PATCH=1 "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
