@@ -21,6 +21,8 @@ CONFIG ?=
 ALL ?=
 HOST ?=
 RECORD ?=
+RST ?=
+FROM ?=
 
 ALL_BASES := $(patsubst patches/%/base,%,$(wildcard patches/*/base))
 
@@ -53,6 +55,11 @@ lab-upstream:
 lab-patches:
 	@BASE='$(BASE)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
+##lockorder:       the order of locks that locking.rst describes, against what lockdep saw in the lab (after make lab)
+.PHONY: lockorder
+lockorder:
+	@BASE='$(BASES)' ARCH='$(ARCH)' RST='$(RST)' FROM='$(FROM)' KERNEL='$(KERNEL)' tools/lockorder/lockorder.sh
+
 ##am:              git am of the series that fits a kernel tree of yours (TREE=/path/to/linux)
 .PHONY: am
 am:
@@ -79,6 +86,7 @@ check:
 	@tools/lab/setup.sh
 	@tools/testing/check.sh scripts
 	@tools/testing/dkms.sh
+	@tools/testing/lockorder.sh
 
 ##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab)
 .PHONY: check-hosts

@@ -5,6 +5,8 @@
 # tests there.  In RESULTS: console (all that the host said, of every boot),
 # and for each test TEST.log (its lines and the kernel's, in order), TEST.ktap
 # (its lines alone) and TEST.status: "exit N", "hung", "panicked" or "died".
+# Of a kernel with lockdep also lockdep_stats, lockdep and lockdep_chains, as
+# /proc had them at the end, and in kernel which build of the lab that was.
 #
 # host.sh BASE ARCH PATCHES shell: a shell in it.
 #
@@ -149,6 +151,17 @@ split_console()
 	}'
 }
 
+# unpack_proc: the files of /proc that the host has sent at its end, packed.
+unpack_proc()
+{
+	for file in lockdep_stats lockdep lockdep_chains; do
+		grep -q "lab: file: $file " "$1" || continue
+		tr -d '\r' <"$1" | sed -n "s/^\[ *[0-9.]*\] lab: file: $file //p" | base64 -d | gzip -d >"$RESULTS/$file.tmp" ||
+			die "the host did not send the whole of /proc/$file, see $1: run the same command again"
+		mv "$RESULTS/$file.tmp" "$RESULTS/$file"
+	done
+}
+
 # end_when_silent PID: wait for a host.  One that says nothing for longer than
 # any test may take is hung, and is ended.
 end_when_silent()
@@ -171,7 +184,7 @@ end_when_silent()
 run_tests()
 {
 	mkdir -p "$RESULTS"
-	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console
+	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS/kernel"
 	make_root
 	# A host that a test took down is booted again for those after it.
 	while [ $# -gt 0 ]; do
@@ -181,7 +194,8 @@ run_tests()
 		boot "$limit" "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
 		end_when_silent $! || timed_out=$?
 		split_console "$RESULTS/console.boot"
-		cat "$RESULTS/console.boot" >>"$RESULTS/console"
+		unpack_proc "$RESULTS/console.boot"
+		grep -v 'lab: file: ' "$RESULTS/console.boot" >>"$RESULTS/console" || :
 		rm "$RESULTS/console.boot"
 		before=$#
 		for test; do
@@ -197,6 +211,7 @@ run_tests()
 	for test; do
 		echo "died: the host did not come as far as this test, see $RESULTS/console" >"$RESULTS/$test.status"
 	done
+	echo "${OUT##*/}" >"$RESULTS/kernel"
 	rm -rf "$RESULTS/root" "$RESULTS/archive"
 }
 

@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lockorder.sh: is the order of locks that Documentation/virt/kvm/locking.rst of
+# the patched tree describes the one that lockdep has seen in the lab?
+#
+#   BASE='v7.3 v7.2'    which series, one after the other
+#   ARCH='x86 arm64'    which hosts
+#   RST=path            another locking.rst, e.g. one that is being written
+#   FROM=folder         lockdep_stats, lockdep and lockdep_chains of another
+#                       host, as /proc has them
+#
+# It reads what make lab and, if there is something, make lab-upstream have left
+# in results, and leaves the report as lockorder-ARCH.txt and its graph as
+# lockorder-ARCH.svg in results/BASE.
+
+. "$(dirname "$0")/../lib.sh"
+
+export START KERNEL="${KERNEL:-}"
+BASE=${BASE:-$(default_base)}
+ARCH=${ARCH:-x86 arm64}
+RST=${RST:-}
+FROM=${FROM:-}
+TOOL=$TOP/tools/lockorder
+DOCUMENT=Documentation/virt/kvm/locking.rst
+
+each_base $BASE
+check_base "$BASE"
+check_hosts $ARCH
+RESULTS=${RESULTS:-$TOP/results/$BASE}
+[ -z "$RST" ] || [ -f "$RST" ] || die "RST=$RST does not exist: name a file like $DOCUMENT"
+
+# The patched tree, in git.
+"$TOP/tools/lab/setup.sh"
+one_run
+"$TOP/tools/lab/source.sh" "$BASE"
+TREE=$(cat "$CACHE/src/$BASE.path")
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+trap 'exit 130' INT TERM
+
+# trusted FOLDER: what lockdep has seen there, if that can be trusted; else why not.
+trusted()
+{
+	for file in lockdep_stats lockdep lockdep_chains; do
+		[ -s "$1/$file" ] || {
+			echo "there is no $file in $1, so that kernel had no lockdep (CONFIG_PROVE_LOCKING), or the lab did not ask for it yet"
+			return 1
+		}
+	done
+	case $(sed -n 's/^ *debug_locks: *//p' "$1/lockdep_stats") in
+	1) ;;
+	0) echo "lockdep was turned off by an earlier report of that kernel (debug_locks is 0 in $1/lockdep_stats), so its graph has holes"; return 1 ;;
+	*) echo "$1/lockdep_stats does not say debug_locks, so it is not from /proc/lockdep_stats"; return 1 ;;
+	esac
+	awk '/^\[/ { held++ } /^irq_context: / { chains++ } END { exit !(held && chains) }' "$1/lockdep_chains" || {
+		echo "$1/lockdep_chains has no chain of locks in it, so it is not from /proc/lockdep_chains"
+		return 1
+	}
+	[ -n "$FROM" ] || [ "$(cat "$1/kernel" 2>/dev/null)" = "$(basename "$(readlink -f "$CACHE/out/$BASE-$arch-all")")" ] || {
+		echo "$1 is from another kernel than the one that the lab has built last"
+		return 1
+	}
+}
+
+# The classes of the locks that KVM's sources define: lockdep calls a lock what
+# its initialization does.
+classes()
+{
+	git -C "$TREE" grep -hoE '\<([a-z_]*(mutex|lock)_init|init_(rwsem|srcu_struct))\([^,]*\)?[,;)]|\<DEFINE_[A-Z_]*(MUTEX|LOCK|SRCU)\([a-z0-9_]+\)' \
+		refs/tags/series -- virt/kvm 'arch/*/kvm/*' ':!arch/*/kvm/hyp/*' |
+	sed 's/^[A-Za-z_]*(\(.*[^);,]\)[);,]*$/\1/' | grep -E '[_>.]' | sort -u
+}
+
+# one_arch: the report on one host; the exit status is report.awk's.
+one_arch()
+{
+	set -- "${FROM:-$RESULTS/$arch-all}"
+	[ -n "$FROM" ] || [ -d "$1" ] ||
+		die "there is no $1: run 'make lab BASE=$BASE ARCH=$arch'"
+	why=$(trusted "$1") || die "$why: run 'make lab BASE=$BASE ARCH=$arch'"
+	if [ -z "$FROM" ] && [ -d "$RESULTS-upstream/$arch-all" ]; then
+		if why=$(trusted "$RESULTS-upstream/$arch-all"); then
+			set -- "$@" "$RESULTS-upstream/$arch-all"
+		else
+			step "left out: $why"
+		fi
+	fi
+	out=$RESULTS/lockorder-$arch
+	for folder; do
+		shift
+		set -- "$@" "$folder/lockdep" "$folder/lockdep_chains"
+	done
+	status=0
+	awk -f "$TOOL/report.awk" -v arch="$arch" -v dot="$TMP/dot" -v title="$TITLE, $arch" \
+		"$TOOL/locks" "$TMP/classes" "$TMP/rules" "$@" >"$TMP/text" || status=$?
+	[ -s "$TMP/text" ] || die "the report on $arch failed: see above"
+	dot -Tsvg -o "$TMP/svg" "$TMP/dot" || die "dot cannot draw $TMP/dot: see above"
+	mkdir -p "$RESULTS"
+	mv "$TMP/svg" "$out.svg"
+	mv "$TMP/text" "$out.txt"
+	cat "$out.txt"
+	sed -n 's/^  never seen *\(.*\) (line [0-9]*)$/\1/p' "$out.txt" >>"$TMP/unseen"
+	sed -n 's/^  \(seen\|kept\) *\(.*\) (line [0-9]*)$/\2/p' "$out.txt" >>"$TMP/seen"
+	step "the graph: $out.svg"
+	return "$status"
+}
+
+SHOWN=${RST:-$DOCUMENT of the series}
+TITLE="linux $(cat "$TREE.version") with patches/$BASE${RST:+, and $RST}"
+[ -n "$RST" ] || {
+	RST=$TMP/locking.rst
+	git -C "$TREE" show "refs/tags/series:$DOCUMENT" >"$RST" ||
+		die "linux $(cat "$TREE.version") has no $DOCUMENT: name such a file with RST=path"
+}
+classes >"$TMP/classes"
+awk -f "$TOOL/rules.awk" "$TOOL/locks" "$TMP/classes" "$RST" >"$TMP/rules"
+awk -F'\t' -v rst="$SHOWN" '
+	$1 == "unknown" { print rst " (line " $3 ") orders " $4 ", and that is no lock of this kernel"; exit }
+' "$TMP/rules" >"$TMP/unknown"
+[ ! -s "$TMP/unknown" ] ||
+	die "$(cat "$TMP/unknown"): it is a locking.rst of another version, or tools/lockorder/locks needs a line for it"
+grep -q '^order' "$TMP/rules" ||
+	die "$SHOWN has no sentence under \"Acquisition Orders\" that the grammar of Documentation/virt/kvm/lock-order.rst reads: give a locking.rst of linux $(cat "$TREE.version")"
+
+failed=
+for arch in $ARCH; do
+	one_arch || failed="$failed $arch"
+done
+printf '\nrules that none of these hosts has seen\n'
+sort -u "$TMP/unseen" | grep -vxF -f "$TMP/seen" | sed 's/^/  /' | grep . || echo '  none'
+[ -z "$failed" ] ||
+	die "the order of locks is not as $DOCUMENT says on:$failed; see the report above, and correct the document or the code"
