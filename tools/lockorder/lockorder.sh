@@ -63,12 +63,12 @@ trusted()
 	}
 }
 
-# The classes of the locks that KVM's sources define: lockdep calls a lock what
-# its initialization does.
+# classes PATH...: of the locks that these sources define.  Lockdep calls a lock
+# what its initialization does.
 classes()
 {
-	git -C "$TREE" grep -hoE '\<([a-z_]*(mutex|lock)_init|init_(rwsem|srcu_struct))\([^,]*\)?[,;)]|\<DEFINE_[A-Z_]*(MUTEX|LOCK|SRCU)\([a-z0-9_]+\)' \
-		refs/tags/series -- virt/kvm 'arch/*/kvm/*' ':!arch/*/kvm/hyp/*' |
+	git -C "$TREE" grep -hoE '\<(((raw_)?spin_lock|rwlock|mutex)_init|init_(rwsem|srcu_struct))\([^,]*\)?[,;)]|\<DEFINE_[A-Z_]*(MUTEX|LOCK|SRCU)\([a-z0-9_]+\)' \
+		refs/tags/series -- "$@" ':!arch/*/kvm/hyp/*' |
 	sed 's/^[A-Za-z_]*(\(.*[^);,]\)[);,]*$/\1/' | grep -E '[_>.]' | sort -u
 }
 
@@ -86,6 +86,8 @@ one_arch()
 			step "left out: $why"
 		fi
 	fi
+	arch_env "$arch"
+	classes virt/kvm "arch/$KARCH/kvm" >"$TMP/classes"
 	out=$RESULTS/lockorder-$arch
 	for folder; do
 		shift
@@ -113,7 +115,7 @@ TITLE="linux $(cat "$TREE.version") with patches/$BASE${RST:+, and $RST}"
 	git -C "$TREE" show "refs/tags/series:$DOCUMENT" >"$RST" ||
 		die "linux $(cat "$TREE.version") has no $DOCUMENT: name such a file with RST=path"
 }
-classes >"$TMP/classes"
+classes virt/kvm 'arch/*/kvm/*' >"$TMP/classes"
 awk -f "$TOOL/rules.awk" "$TOOL/locks" "$TMP/classes" "$RST" >"$TMP/rules"
 awk -F'\t' -v rst="$SHOWN" '
 	$1 == "unknown" { print rst " (line " $3 ") orders " $4 ", and that is no lock of this kernel"; exit }

@@ -242,7 +242,7 @@ END {
 	}
 
 	print "digraph lockorder {" > dot
-	printf "\tlabel=\"%s\\ngreen: documented and seen, gray: documented and never seen, orange: seen and undocumented, red: contradicted\";\n", title > dot
+	printf "\tlabel=\"%s\\ngreen: documented and seen, gray: documented and never seen, orange ?: seen and undocumented, red !: contradicted\";\n", title > dot
 	print "\trankdir=LR; node [shape=box, fontname=monospace]; edge [fontname=monospace];" > dot
 
 	printf "%s\n\nrules of locking.rst (A > B: A is taken outside B)\n", title
@@ -254,7 +254,7 @@ END {
 			why = (a, b) in observed ? shown[a, b] : path(a, b)
 			if (why != "") {
 				say("CONTRADICTED", text, why)
-				arrow(a, b, "color=red, penwidth=3")
+				arrow(a, b, "color=red, fontcolor=red, penwidth=3, label=\"!\"")
 				contradicted++
 				wrong[a, b] = 1
 			} else if (absent(a, b) != "") {
@@ -270,7 +270,7 @@ END {
 		why = is_srcu(a) ? "" : (b, a) in observed ? shown[b, a] : path(b, a)
 		if (why != "") {
 			say("CONTRADICTED", text, why)
-			arrow(b, a, "color=red, penwidth=3")
+			arrow(b, a, "color=red, fontcolor=red, penwidth=3, label=\"!\"")
 			contradicted++
 			wrong[b, a] = 1
 		} else if ((a, b) in observed) {
@@ -314,7 +314,7 @@ END {
 	for (i = 1; i <= nlist; i++) {
 		split(list[i], part, SUBSEP)
 		say("UNDOCUMENTED", part[1], shown[part[2], part[3]])
-		arrow(part[2], part[3], "color=orange, penwidth=3, style=bold")
+		arrow(part[2], part[3], "color=orange, fontcolor=orange, penwidth=3, label=\"?\"")
 	}
 	if (!nlist)
 		print "  none"
