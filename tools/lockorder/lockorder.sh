@@ -28,6 +28,9 @@ each_base $BASE
 check_base "$BASE"
 check_hosts $ARCH
 RESULTS=${RESULTS:-$TOP/results/$BASE}
+case $FROM,$ARCH in
+?*,*\ *) die "FROM=$FROM is one host, and ARCH='$ARCH' is more: say which it is, e.g. ARCH=x86" ;;
+esac
 [ -z "$RST" ] || [ -f "$RST" ] || die "RST=$RST does not exist: name a file like $DOCUMENT"
 
 # The patched tree, in git.
@@ -93,17 +96,17 @@ one_arch()
 		shift
 		set -- "$@" "$folder/lockdep" "$folder/lockdep_chains"
 	done
+	mkdir -p "$RESULTS"
 	status=0
 	awk -f "$TOOL/report.awk" -v arch="$arch" -v dot="$TMP/dot" -v title="$TITLE, $arch" \
-		"$TOOL/locks" "$TMP/classes" "$TMP/rules" "$@" >"$TMP/text" || status=$?
-	[ -s "$TMP/text" ] || die "the report on $arch failed: see above"
-	dot -Tsvg -o "$TMP/svg" "$TMP/dot" || die "dot cannot draw $TMP/dot: see above"
-	mkdir -p "$RESULTS"
-	mv "$TMP/svg" "$out.svg"
-	mv "$TMP/text" "$out.txt"
+		"$TOOL/locks" "$TMP/classes" "$TMP/rules" "$@" >"$out.txt.tmp" || status=$?
+	[ "$status" -le 1 ] || die "report.awk failed on $arch: see above"
+	dot -Tsvg -o "$out.svg.tmp" "$TMP/dot" || die "dot cannot draw the graph of $arch: see above"
+	mv "$out.svg.tmp" "$out.svg"
+	mv "$out.txt.tmp" "$out.txt"
 	cat "$out.txt"
 	sed -n 's/^  never seen *\(.*\) (line [0-9]*)$/\1/p' "$out.txt" >>"$TMP/unseen"
-	sed -n 's/^  \(seen\|kept\) *\(.*\) (line [0-9]*)$/\2/p' "$out.txt" >>"$TMP/seen"
+	sed -n 's/^  \(seen\|in steps\|kept\) *\(.*\) (line [0-9]*)$/\2/p' "$out.txt" >>"$TMP/seen"
 	step "the graph: $out.svg"
 	return "$status"
 }

@@ -242,7 +242,7 @@ END {
 	}
 
 	print "digraph lockorder {" > dot
-	printf "\tlabel=\"%s\\ngreen: documented and seen, gray: documented and never seen, orange ?: seen and undocumented, red !: contradicted\";\n", title > dot
+	printf "\tlabel=\"%s\\ngreen: documented and seen (dashed: in steps), gray: documented and never seen, orange ?: seen and undocumented, red !: contradicted\";\n", title > dot
 	print "\trankdir=LR; node [shape=box, fontname=monospace]; edge [fontname=monospace];" > dot
 
 	printf "%s\n\nrules of locking.rst (A > B: A is taken outside B)\n", title
@@ -278,9 +278,9 @@ END {
 			arrow(a, b, "color=darkgreen, penwidth=2")
 			seen++
 		} else if ((why = path(a, b, 1)) != "") {
-			say("seen", text, "in steps: " why)
-			arrow(a, b, "color=darkgreen, penwidth=2")
-			seen++
+			say("in steps", text, why)
+			arrow(a, b, "color=darkgreen, style=dashed, penwidth=2")
+			steps++
 		} else {
 			say("never seen", text, absent(a, b))
 			arrow(a, b, "color=gray, style=dashed")
@@ -326,7 +326,7 @@ END {
 	if (!nunread)
 		print "  none"
 
-	printf "\nlockorder: %s: %d rules: %d seen, %d kept, %d never seen, %d contradicted; %d orders undocumented; %d sentences not read\n", \
-		arch, nrule, seen, kept, unseen, contradicted, nlist, nunread
+	printf "\nlockorder: %s: %d rules: %d seen, %d in steps, %d kept, %d never seen, %d contradicted; %d orders undocumented; %d sentences not read\n", \
+		arch, nrule, seen, steps, kept, unseen, contradicted, nlist, nunread
 	exit contradicted || nlist ? 1 : 0
 }

@@ -74,6 +74,8 @@ document()
 	  both kvm->slots_lock and the kvm->irq_lock, e.g. by ioctls.  Nobody knows
 	  vcpu->mutex better.
 
+	- kvm->lock is taken outside kvm->irq_lock
+
 	- MMU notifiers take kvm->mmu_lock.  MMU notifiers must not take either
 	  kvm->slots_lock or kvm->irq_lock.
 
@@ -131,6 +133,7 @@ rules()
 	order any vcpu->mutex > kvm->slots_lock
 	order any vcpu->mutex > kvm->irq_lock
 	unread any
+	order any kvm->lock > kvm->irq_lock
 	order any MMU notifiers > kvm->mmu_lock
 	never any MMU notifiers > kvm->slots_lock
 	never any MMU notifiers > kvm->irq_lock
@@ -203,7 +206,7 @@ good()
 {
 	held "$1" 'cpu_hotplug_lock kvm_lock &rq->__lock' '&kvm->lock &vcpu->mutex &kvm->slots_lock &kvm->srcu' \
 		'&vcpu->mutex#2 &kvm->irq_lock/1' '&kvm->slots_lock &mm->mmap_lock mmu_notifier_invalidate_range_start &(kvm)->mmu_lock' \
-		'&kvm->srcu &vcpu->pid_lock' '&vcpu->mutex ?&kvm->lock &kvm->srcu' \
+		'&kvm->srcu &vcpu->pid_lock' '&vcpu->mutex &kvm->irq_lock' '&vcpu->mutex ?&kvm->lock &kvm->srcu' \
 		"${2:-}"
 }
 
@@ -235,7 +238,8 @@ said 'what must not be taken, and was not' '^  kept +never MMU notifiers > kvm->
 said 'a sentence that cannot be read' '^  line [0-9]+: Nobody knows vcpu->mutex better$'
 said 'what was seen on no host' '^  runqueue lock > pi_lock$'
 said 'the order of a list' '^  seen +its->its_lock > vgic_irq->irq_lock '
-said 'x86 in one line' '^lockorder: x86: 12 rules: 8 seen, 2 kept, 2 never seen, 0 contradicted; 0 orders undocumented; 1 sentences not read$'
+said 'x86 in one line' '^lockorder: x86: 13 rules: 8 seen, 1 in steps, 2 kept, 2 never seen, 0 contradicted; 0 orders undocumented; 1 sentences not read$'
+said 'an order in steps' '^  in steps +kvm->lock > kvm->irq_lock '
 accepts 'the graph' grep -q '<svg ' "$RESULTS/lockorder-x86.svg"
 
 finds 'a lock that is inverted' 'CONTRADICTED +kvm->lock > vcpu->mutex ' '&vcpu->mutex &kvm->lock'
@@ -251,7 +255,7 @@ accepts 'and is orange in the graph' grep -q 'stroke="orange"' "$RESULTS/lockord
 finds 'what an MMU notifier takes' 'UNDOCUMENTED +MMU notifiers > kvm->new_lock$' 'mmu_notifier_invalidate_range_start &kvm->new_lock'
 finds 'a lock that is taken while another one was tried' 'UNDOCUMENTED +kvm->irq_lock > kvm->new_lock$' \
 	'&kvm->irq_lock ?&kvm->lock &kvm->new_lock'
-finds 'a rule of another architecture' 'UNDOCUMENTED +kvm->arch.config_lock > kvm->irq_lock$' '&kvm->arch.config_lock &kvm->irq_lock'
+finds 'a rule of another architecture' 'UNDOCUMENTED +kvm->irq_lock > vcpu->pid_lock$' '&kvm->irq_lock &vcpu->pid_lock' arm64
 
 sed 's/kvm->lock is taken outside vcpu->mutex, and/vcpu->mutex is taken outside kvm->lock, and/' "$WORK/rst" >"$WORK/wrong"
 refuses 'a sentence that is wrong' 'CONTRADICTED +vcpu->mutex > kvm->lock ' lockorder RST="$WORK/wrong" ARCH=x86
@@ -262,21 +266,22 @@ refuses 'a sentence that is missing' 'UNDOCUMENTED +kvm->lock > vcpu->mutex$' lo
 refuses 'unknown BASE' '^lockorder.sh: unknown BASE=v1.0: ' lockorder BASE=v1.0
 refuses 'unknown ARCH' '^lockorder.sh: unknown ARCH=sparc: ' lockorder ARCH=sparc
 refuses 'no such document' '^lockorder.sh: RST=/nowhere does not exist: ' lockorder RST=/nowhere
+refuses 'one host for two architectures' '^lockorder.sh: FROM=.* is one host, and ARCH=' lockorder FROM="$WORK/dump"
 sed 's/kvm_lock is taken/kvm_newer_lock is taken/' "$WORK/rst" >"$WORK/wrong"
 refuses 'a document of another version' '^lockorder.sh: .* orders kvm_newer_lock, and that is no lock of this kernel: ' lockorder RST="$WORK/wrong"
 printf 'Locks\n-----\n\nkvm->lock protects a lot.\n' >"$WORK/wrong"
 refuses 'a document that cannot be read' '^lockorder.sh: .* has no sentence under "Acquisition Orders" ' lockorder RST="$WORK/wrong"
 good "$WORK/dump"
 rm "$WORK/dump/lockdep_chains"
-refuses 'a kernel without lockdep' "^lockorder.sh: there is no lockdep_chains in .*: run 'make lab BASE=v7.3 ARCH=x86'" lockorder FROM="$WORK/dump"
+refuses 'a kernel without lockdep' "^lockorder.sh: there is no lockdep_chains in .*: run 'make lab BASE=v7.3 ARCH=x86'" lockorder ARCH=x86 FROM="$WORK/dump"
 good "$WORK/dump"
 sed -i '/debug_locks/s/1/0/' "$WORK/dump/lockdep_stats"
-refuses 'a kernel whose lockdep is off' '^lockorder.sh: lockdep was turned off by an earlier report ' lockorder FROM="$WORK/dump"
+refuses 'a kernel whose lockdep is off' '^lockorder.sh: lockdep was turned off by an earlier report ' lockorder ARCH=x86 FROM="$WORK/dump"
 good "$WORK/dump"
 echo 'Linux version 7.3.4' >"$WORK/dump/lockdep_chains"
-refuses 'a log that is not of lockdep' '^lockorder.sh: .*/lockdep_chains has no chain of locks in it' lockorder FROM="$WORK/dump"
+refuses 'a log that is not of lockdep' '^lockorder.sh: .*/lockdep_chains has no chain of locks in it' lockorder ARCH=x86 FROM="$WORK/dump"
 cp "$WORK/dump/lockdep_chains" "$WORK/dump/lockdep_stats"
-refuses 'statistics that are not of lockdep' '^lockorder.sh: .*/lockdep_stats does not say debug_locks' lockorder FROM="$WORK/dump"
+refuses 'statistics that are not of lockdep' '^lockorder.sh: .*/lockdep_stats does not say debug_locks' lockorder ARCH=x86 FROM="$WORK/dump"
 echo another >"$RESULTS/x86-all/kernel"
 refuses 'results of another kernel' "^lockorder.sh: .*/x86-all is from another kernel .*: run 'make lab BASE=v7.3 ARCH=x86'" lockorder
 rm -rf "$RESULTS/x86-all"
