@@ -150,7 +150,7 @@ function unknown_lock(text,    word)
 function read_sentence(sentence,    t, s, before, rest, after, inner, subject, srcu, word)
 {
 	t = tokens(sentence)
-	ordered = 0
+	ordered = missed = 0
 	subject = ""
 
 	# A is taken outside B[, and outside C][, which is taken outside D]
@@ -171,6 +171,8 @@ function read_sentence(sentence,    t, s, before, rest, after, inner, subject, s
 		inner = substr(rest, RSTART)
 		if (subject != "")
 			pairs("order", subject, inner, sentence)
+		else
+			missed = 1
 		s = inner after
 	}
 
@@ -273,7 +275,7 @@ function read_sentence(sentence,    t, s, before, rest, after, inner, subject, s
 		if (word != "")
 			print "unknown\t" arch "\t" first_line "\t" word "\t-\t" sentence
 	}
-	if (!ordered && t ~ /<[0-9]+>/)
+	if ((!ordered || missed) && t ~ /<[0-9]+>/)
 		print "unread\t" arch "\t" first_line "\t-\t-\t" sentence
 
 	# What "it" is in the next sentence: the lock that the order is about.
