@@ -47,15 +47,16 @@ trusted()
 {
 	for file in lockdep_stats lockdep lockdep_chains; do
 		[ -s "$1/$file" ] || {
-			echo "there is no $file in $1, so that kernel had no lockdep (CONFIG_PROVE_LOCKING), or the lab did not ask for it yet"
+			echo "there is no $file in $1, so that kernel has no lockdep (CONFIG_PROVE_LOCKING), or the results are older than make lockorder"
 			return 1
 		}
+		[ "$file" = lockdep_stats ] || continue
+		case $(sed -n 's/^ *debug_locks: *//p' "$1/$file") in
+		1) ;;
+		0) echo "lockdep was turned off by an earlier report of that kernel (debug_locks is 0 in $1/$file), so its graph has holes"; return 1 ;;
+		*) echo "$1/$file does not say debug_locks, so it is not from /proc/lockdep_stats"; return 1 ;;
+		esac
 	done
-	case $(sed -n 's/^ *debug_locks: *//p' "$1/lockdep_stats") in
-	1) ;;
-	0) echo "lockdep was turned off by an earlier report of that kernel (debug_locks is 0 in $1/lockdep_stats), so its graph has holes"; return 1 ;;
-	*) echo "$1/lockdep_stats does not say debug_locks, so it is not from /proc/lockdep_stats"; return 1 ;;
-	esac
 	awk '/^\[/ { held++ } /^irq_context: / { chains++ } END { exit !(held && chains) }' "$1/lockdep_chains" || {
 		echo "$1/lockdep_chains has no chain of locks in it, so it is not from /proc/lockdep_chains"
 		return 1
