@@ -94,10 +94,10 @@ check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
 # v6.12 is what Debian hosts run: in these it is tested, by DKMS.
-##test:            check, series-check (the whole series, x86 and arm64), lab and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
+##test:            check, series-check (the whole series, x86 and arm64), lab, lockorder and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check lab check-hosts dkms-check; do \
+	@for step in check series-check lab lockorder check-hosts dkms-check; do \
 		echo "== make $$step"; \
 		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))' \
 			EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
