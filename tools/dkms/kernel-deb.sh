@@ -25,9 +25,7 @@ check_base "$BASE"
 [ -z "$CONFIG" ] || grep -qs '^CONFIG_ARM64=y' "$CONFIG" ||
 	die "CONFIG=$CONFIG is not the configuration of an arm64 kernel: give the path of one, e.g. /boot/config-* of the host"
 
-# What this build needs to differ in from what a distribution builds: a name of
-# its own, no keys that only the distribution has, and no debug information,
-# which takes ten times the room.
+# What the kernel has to have, and a name of its own.
 fragment()
 {
 	cat <<-END
@@ -37,6 +35,15 @@ fragment()
 		CONFIG_DEBUG_FS=y
 		CONFIG_LOCALVERSION="-kvm-lifecycle"
 		CONFIG_LOCALVERSION_AUTO=n
+	END
+}
+
+# What a distribution's configuration has and this build does without, where there
+# is such an option: keys that only the distribution has, and debug information,
+# which takes ten times the room.
+without()
+{
+	cat <<-END
 		CONFIG_SYSTEM_TRUSTED_KEYS=""
 		CONFIG_DEBUG_INFO_NONE=y
 	END
@@ -70,7 +77,7 @@ main()
 	mkdir -p "$OBJ"
 	fragment >"$OBJ.config"
 	if [ -n "$CONFIG" ]; then cat "$CONFIG"; else debian_config; fi >"$OBJ/.config"
-	cat "$OBJ.config" >>"$OBJ/.config"
+	without | cat "$OBJ.config" - >>"$OBJ/.config"
 	step "building Debian packages of linux $(cat "$TREE.version") arm64 with the series (log: $LOG)"
 	run_logged "$LOG" build_packages || die "the build of the packages failed: see $LOG"
 }
