@@ -75,16 +75,22 @@ series-diff:
 series-check:
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' tools/series/check.sh
 
+##coccicheck:      Coccinelle's rules for KVM: they find the holes without the series, and nothing unexplained with it
+.PHONY: coccicheck
+coccicheck:
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' tools/coccinelle/check.sh
+
 ##series-selftests: carry tools/testing into the series' selftest patches
 .PHONY: series-selftests
 series-selftests:
 	@for base in $(or $(BASES),$(ALL_BASES)); do tools/series/selftests.sh $$base update || exit; done
 
-##check:           the project's own scripts: shellcheck, documentation, errors on bad input
+##check:           the project's own scripts: shellcheck, documentation, Coccinelle's samples, errors on bad input
 .PHONY: check
 check:
 	@tools/lab/setup.sh
 	@tools/testing/check.sh scripts
+	@tools/testing/coccinelle.sh
 	@tools/testing/dkms.sh
 	@tools/testing/lockorder.sh
 
@@ -94,10 +100,10 @@ check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
 # v6.12 is what Debian hosts run: in these it is tested, by DKMS.
-##test:            check, series-check (the whole series, x86 and arm64), lab, lockorder and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
+##test:            check, series-check (the whole series, x86 and arm64), coccicheck, lab, lockorder and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check lab lockorder check-hosts dkms-check; do \
+	@for step in check series-check coccicheck lab lockorder check-hosts dkms-check; do \
 		echo "== make $$step"; \
 		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))' \
 			EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \

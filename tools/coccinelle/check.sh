@@ -24,15 +24,18 @@ LIST=$TOP/patches/$BASE/coccicheck
 	die "patches/$BASE/coccicheck does not exist: write down there what the rules find, see Documentation/virt/kvm/coccicheck.rst"
 
 "$TOP/tools/lab/setup.sh"
-"$TOP/tools/lab/source.sh" "$BASE"
-TREE=$(cat "$CACHE/src/$BASE.path")
 STAMPS=$CACHE/checked
-SCRATCH=$CACHE/coccinelle-${TREE##*/}.$$
-# The others are included by these.
+SCRATCH=$CACHE/coccinelle-$BASE.$$
 RULES=$(cd "$TOP/tools/coccinelle" && grep -l '^// Confidence: ' -- *.cocci | sed 's/\.cocci$//')
-mkdir -p "$STAMPS" "$SCRATCH"
+mkdir -p "$STAMPS" "$SCRATCH/nothing"
 trap 'rm -rf "$SCRATCH"' EXIT
 trap 'exit 130' INT TERM
+
+# Rules that cannot be run at all say so once, and not for each architecture.
+"$TOP/tools/coccinelle/rule.sh" all "$SCRATCH/nothing" "$SCRATCH/nothing.found" || exit 1
+
+"$TOP/tools/lab/source.sh" "$BASE"
+TREE=$(cat "$CACHE/src/$BASE.path")
 
 # KVM of one architecture: one program, in which a name means one function.
 paths_of()
@@ -48,9 +51,9 @@ content_of()
 	awk '$4 !~ /^(include\/linux|arch\/[^\/]*\/include\/asm)\// || $4 ~ /\/kvm[^\/]*$/' | hash_of
 }
 
+# unpack_arch TAG ARCH
 unpack_arch()
 {
-	[ ! -d "$SCRATCH/$1/$2" ] || return 0
 	mkdir -p "$SCRATCH/$1/$2"
 	set -f
 	git_in "$TREE" archive "refs/tags/$1" -- $(paths_of "$2") | tar -x -C "$SCRATCH/$1/$2"
@@ -65,31 +68,28 @@ kvm_arches()
 	done
 }
 
-version=$(spatch --version)
 step "$BASE: Coccinelle over KVM of $(kvm_arches | paste -sd' '), without and with the series"
 : >"$SCRATCH/jobs"
 for tag in base series; do
 	for arch in $(kvm_arches); do
-		content=$(content_of $tag "$arch")
-		for rule in $RULES; do
-			key=$(cd "$TOP/tools/coccinelle" && { echo "$content $version"; cat "$rule.cocci" finding.cocci callgraph.cocci rule.sh; } | hash_of)
-			out=$STAMPS/cocci-$rule-$key
-			echo "$rule $out" >>"$SCRATCH/$tag.results"
-			[ ! -f "$out" ] || continue
-			unpack_arch $tag "$arch"
-			echo "$rule $SCRATCH/$tag/$arch $out" >>"$SCRATCH/jobs"
-		done
+		out=$STAMPS/coccicheck-$( {
+			content_of $tag "$arch"
+			spatch --version
+			cd "$TOP/tools/coccinelle" && cat -- *.cocci rule.sh
+		} | hash_of)
+		echo "$out" >>"$SCRATCH/$tag.results"
+		[ ! -f "$out" ] || continue
+		unpack_arch $tag "$arch"
+		echo "all $SCRATCH/$tag/$arch $out" >>"$SCRATCH/jobs"
 	done
 done
-xargs -P "$JOBS" -L 1 "$TOP/tools/coccinelle/rule.sh" <"$SCRATCH/jobs" ||
-	die "a rule could not be run: see above"
+xargs -r -P "$JOBS" -L 1 "$TOP/tools/coccinelle/rule.sh" <"$SCRATCH/jobs" ||
+	die "the rules could not be run: see above"
 step "$BASE: $(wc -l <"$SCRATCH/jobs") of $(cat "$SCRATCH"/*.results | wc -l) runs were new"
 
 # Code that the architectures share is looked at with each of them.
 for tag in base series; do
-	while read -r rule out; do
-		sed "s/^/$rule: /" "$out"
-	done <"$SCRATCH/$tag.results" | sort -u >"$SCRATCH/$tag.found"
+	sort -u $(cat "$SCRATCH/$tag.results") >"$SCRATCH/$tag.found"
 done
 
 awk -v list="patches/$BASE/coccicheck" -v rules="$(echo "$RULES" | paste -sd" ")" \

@@ -10,14 +10,14 @@ function wrong(text)
 	failed = 1
 }
 
-# RULE: FILE:LINE: FUNCTION(): WHAT TEXT
+# FILE:LINE: RULE: FUNCTION(): WHAT TEXT
 function key_of(line,	part)
 {
 	split(line, part, " ")
-	sub(/:$/, "", part[1])
-	sub(/:[0-9]*:$/, "", part[2])
+	sub(/:[0-9]*:$/, "", part[1])
+	sub(/:$/, "", part[2])
 	sub(/\(\):$/, "", part[3])
-	return part[1] "\t" part[2] "\t" part[3] "\t" part[4]
+	return part[2] "\t" part[1] "\t" part[3] "\t" part[4]
 }
 
 FILENAME == ARGV[1] && /^# no hole / {

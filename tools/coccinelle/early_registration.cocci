@@ -27,7 +27,7 @@ done = {}                               # (function, what) -> where
 undone = collections.defaultdict(set)   # function -> what
 
 # What a vCPU consists of, and statistics.
-OWN = re.compile(r"(svm|vmx|apic|mmu|scontext->.*|(\w+->)?stat(\..*)?|(vcpu\w*|svm|vmx|tdx)((->|\.).*)?)$")
+OWN = re.compile(r"(svm|vmx|apic|mmu|(scontext|csr)->.*|(\w+->)?stat(\..*)?|(vcpu\w*|svm|vmx|tdx)((->|\.).*)?)$")
 
 # Not followed: what a vCPU does later in its life, too; its own MMU; the memslots;
 # error paths that free; and what is known by the name of the function itself.
@@ -49,7 +49,7 @@ def early_registration(mode):
     taken_back = {what for node in back for what in undone.get(node, ())}
     for (node, what), p in done.items():
         if node in way and what not in taken_back:
-            show(mode, p, what, "not undone by kvm_arch_vcpu_destroy(): " + through(way[node]))
+            show("early_registration", mode, p, what, "not undone by kvm_arch_vcpu_destroy(): " + through(way[node]))
 
 // Counters.
 @up@

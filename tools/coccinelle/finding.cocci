@@ -17,9 +17,9 @@ def last_name(expression):
     names = re.findall(r"\w+", re.sub(r"\[[^]]*\]$", "", squeeze(expression)))
     return names[-1] if names else "?"
 
-def show(mode, p, what, text):
-    """One finding.  FUNCTION(): WHAT is what it is known by, whatever its line."""
-    finding = "%s(): %s %s" % (p[0].current_element, what, text)
+def show(rule, mode, p, what, text):
+    """One finding.  RULE: FUNCTION(): WHAT is what it is known by, whatever its line."""
+    finding = "%s: %s(): %s %s" % (rule, p[0].current_element, what, text)
     if mode == "org":
         coccilib.org.print_todo(p[0], finding.replace("[", "@(").replace("]", ")"))
     else:

@@ -96,7 +96,7 @@ def report_once(mode, shown, p, one, lock, holder, way):
     key = (p[0].file, p[0].current_element, what)
     if key not in shown:
         shown.add(key)
-        show(mode, p, what, "%s taken with %s held: %s" % (one, lock, through(way)))
+        show("lock_order", mode, p, what, "%s taken with %s held: %s" % (one, lock, through(way)))
 
 @acquire@
 expression L;

@@ -28,12 +28,13 @@ def escapes(mode, p, v, lookup, lock):
     key = (p[0].file, p[0].current_element, v)
     if squeeze(lookup) != "NULL" and key not in shown:
         shown.add(key)
-        show(mode, p, v, "used after %s is dropped, under which it was looked up" % squeeze(lock))
+        show("lookup_escapes", mode, p, v, "used after %s is dropped, under which it was looked up" % squeeze(lock))
 
 @escape exists@
 local idexpression {struct kvm_vcpu *, struct kvm *} v;
 expression L, E, F;
-identifier lock = {mutex_lock, spin_lock, spin_lock_irq, spin_lock_irqsave,
+identifier lock = {mutex_lock, mutex_lock_nested, mutex_lock_killable,
+		   mutex_lock_interruptible, mutex_trylock, spin_lock, spin_lock_irq, spin_lock_irqsave,
 		   raw_spin_lock, raw_spin_lock_irq, raw_spin_lock_irqsave, read_lock};
 identifier unlock = {mutex_unlock, spin_unlock, spin_unlock_irq, spin_unlock_irqrestore,
 		     raw_spin_unlock, raw_spin_unlock_irq, raw_spin_unlock_irqrestore, read_unlock};

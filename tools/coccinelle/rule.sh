@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# rule.sh RULE FOLDER OUT: what a rule finds in the C files of a folder, in OUT:
-# file:line: function(): what text.  Calls are followed from file to file, so all
-# that may call each other has to lie in the one folder.
+# rule.sh RULE|all FOLDER OUT: what a rule, or all of them, find in the C files of a
+# folder, in OUT: file:line: rule: function(): what text.  Calls are followed from
+# file to file, so all that may call each other has to lie in the one folder.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -13,8 +13,12 @@ OUT=$3
 # Older ones parse less of the kernel's C; this is what Debian 12 has.
 OLDEST=1.1.1
 
-grep -q '^// Confidence: ' "$TOP/tools/coccinelle/$RULE.cocci" 2>/dev/null ||
-	die "unknown rule $RULE: choose one of tools/coccinelle/*.cocci"
+cd "$TOP/tools/coccinelle"
+# The others are included by these.
+all=$(grep -l '^// Confidence: ' -- *.cocci)
+rules=$all
+[ "$RULE" = all ] || rules=$(echo "$all" | grep -xF "$RULE.cocci") ||
+	die "unknown rule $RULE: choose all, or one of $(echo "$all" | sed 's/\.cocci$//' | paste -sd' ')"
 have=$(spatch --version 2>/dev/null | sed -n '1s/^spatch version \([0-9.]*\).*/\1/p')
 [ -n "$have" ] ||
 	die "there is no Coccinelle: install coccinelle $OLDEST or newer"
@@ -23,18 +27,21 @@ have=$(spatch --version 2>/dev/null | sed -n '1s/^spatch version \([0-9.]*\).*/\
 spatch --version | grep -qx 'Python scripting support: yes' ||
 	die "this Coccinelle $have cannot run Python, in which the rules follow calls: install Debian's coccinelle, or build it with --enable-python"
 
-# Files that a rule includes are looked for in the current folder.
-cd "$TOP/tools/coccinelle"
 mkdir -p "$OUT.tmp"
 trap 'rm -rf "$OUT.tmp"' EXIT
 trap 'exit 130' INT TERM
+# As one, so that the C is parsed, and the calls are looked at, once for all.
+{
+	printf 'virtual org\nvirtual report\n'
+	cat finding.cocci callgraph.cocci
+	sed -e '/^virtual /d' -e '/^#include /d' $rules
+} >"$OUT.tmp/rules.cocci"
 # Coccinelle goes on, and says that all is well, after an error in one file.
-options=$(sed -n 's#^// Options: ##p' "$RULE.cocci")
-if ! spatch -D report --very-quiet $options --cocci-file "$RULE.cocci" --dir "$FOLDER" \
+if ! spatch -D report --very-quiet --no-includes --include-headers --cocci-file "$OUT.tmp/rules.cocci" --dir "$FOLDER" \
 	>"$OUT.tmp/found" 2>"$OUT.tmp/errors" </dev/null || grep -qE 'EXN|Traceback|rror:' "$OUT.tmp/errors"; then
 	grep -vE '^warning: line' "$OUT.tmp/errors" | head -n 8 >&2
-	die "$RULE.cocci cannot be run: see above"
+	die "the rules cannot be run ($RULE): see above"
 fi
 # file:line:from-to: without the columns, which move as easily as lines.
-sed -n "s#^$FOLDER/*\([^:]*:[0-9]*\):[0-9]*-[0-9]*: #\1: #p" "$OUT.tmp/found" | sort -t: -k1,1 -k2,2n -u >"$OUT.tmp/sorted"
+sed -n "s#^$FOLDER/*\([^:]*:[0-9]*\):[0-9]*-[0-9]*: #\1: #p" "$OUT.tmp/found" | sort -u | sort -t: -k1,1 -k2,2n >"$OUT.tmp/sorted"
 mv "$OUT.tmp/sorted" "$OUT"

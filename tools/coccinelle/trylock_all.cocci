@@ -36,7 +36,7 @@ def trylock_all(mode):
         for check in sorted(inside):
             if (function, check) not in early:
                 where = "" if check == name else " by %s()" % name
-                show(mode, p, check, "looked at%s after all vCPUs are locked" % where)
+                show("trylock_all", mode, p, check, "looked at%s after all vCPUs are locked" % where)
 
 @before exists@
 identifier lock_all = {kvm_trylock_all_vcpus, kvm_lock_all_vcpus, lock_all_vcpus};

@@ -28,7 +28,7 @@ def vcpu_idx(mode):
         way = graph.reach(graph.roots([root]), GUEST)
         for (node, read), p in reads.items():
             if node in way:
-                show(mode, p, read + "<-" + root, "read before it is set: " + through(way[node]))
+                show("vcpu_idx", mode, p, read + "<-" + root, "read before it is set: " + through(way[node]))
 
 // Setting the index isn't reading it, and looking whether there is one is right.
 @fine@

@@ -26,7 +26,7 @@ finds()
 	mkdir "$WORK/sample" "$WORK/out"
 	cp "$SAMPLES/$2.c" "$WORK/sample/"
 	"$RULE" "$1" "$WORK/sample" "$WORK/out/found" || return
-	sed -n 's/^[^:]*:\([0-9]*\): [^ ]* \([^ ]*\) .*/\1 \2/p' "$WORK/out/found" | sort >"$WORK/have"
+	sed -n 's/^[^:]*:\([0-9]*\): '"$1"': [^ ]* \([^ ]*\) .*/\1 \2/p' "$WORK/out/found" | sort >"$WORK/have"
 	sed -n '/finds/{=;s#.*/\* finds \(.*\) \*/$#\1#p}' "$SAMPLES/$2.c" | paste -d' ' - - | sort >"$WORK/want"
 	diff -u "$WORK/want" "$WORK/have"
 }
@@ -69,7 +69,9 @@ refuses 'a rule that does not exist' '^rule.sh: unknown rule nothing: choose ' "
 fake_spatch 'spatch version 1.0.8 compiled with OCaml version 4.08.1
 Python scripting support: yes'
 refuses 'a Coccinelle that is too old' '^rule.sh: Coccinelle 1\.0\.8 is too old: ' \
-	env PATH="$WORK/bin:$PATH" "$RULE" vcpu_idx "$SAMPLES" "$WORK/out/found"
+	env PATH="$WORK/bin:$PATH" BASE=v7.3 "$CHECK"
+lines=$(wc -l <"$WORK/output")
+accepts 'it is said once' test "$lines" = 1
 fake_spatch 'spatch version 1.2 compiled with OCaml version 4.14.1
 Python scripting support: no'
 refuses 'a Coccinelle without Python' '^rule.sh: this Coccinelle 1\.2 cannot run Python' \
@@ -80,11 +82,11 @@ refuses 'no Coccinelle' '^rule.sh: there is no Coccinelle: ' \
 mkdir -p "$WORK/project"
 cp -r "$TOP/tools" "$WORK/project/"
 sed -i 's/^reads = {}$/reads = nothing/' "$WORK/project/tools/coccinelle/vcpu_idx.cocci"
-refuses 'a rule that breaks' '^rule.sh: vcpu_idx.cocci cannot be run: ' \
+refuses 'a rule that breaks' '^rule.sh: the rules cannot be run \(vcpu_idx\): ' \
 	env TOP="$WORK/project" "$WORK/project/tools/coccinelle/rule.sh" vcpu_idx "$SAMPLES" "$WORK/out/found"
 
-printf 'rule: virt/kvm/a.c:%s: %s(): %s told\n' 1 first x 2 second y >"$WORK/base"
-printf 'rule: virt/kvm/a.c:9: second(): y told\n' >"$WORK/series"
+printf 'virt/kvm/a.c:%s: rule: %s(): %s told\n' 1 first x 2 second y >"$WORK/base"
+printf 'virt/kvm/a.c:9: rule: second(): y told\n' >"$WORK/series"
 declare_holes fixed stays
 accepts 'a list that is right, whatever the lines' compare
 said 'what is left is printed with its reason' 'harmless$'
@@ -96,7 +98,7 @@ sed -i 1d "$WORK/list"
 refuses 'a rule without a hole, and without a reason' 'declares no hole that rule finds' compare
 declare_holes fixed stays
 sed -i 2d "$WORK/list"
-refuses 'a new finding' 'not declared: rule: virt/kvm/a.c:9: second' compare
+refuses 'a new finding' 'not declared: virt/kvm/a.c:9: rule: second' compare
 declare_holes fixed stays
 sed -i 1d "$WORK/base"
 refuses 'a hole that the rule does not find any more' 'declared as fixed, and not found without the series' compare
