@@ -83,6 +83,8 @@ for tag in base series; do
 		echo "all $SCRATCH/$tag/$arch $out" >>"$SCRATCH/jobs"
 	done
 done
+# What the series doesn't touch is the same in both trees.
+sort -u -k 3,3 -o "$SCRATCH/jobs" "$SCRATCH/jobs"
 xargs -r -P "$JOBS" -L 1 "$TOP/tools/coccinelle/rule.sh" <"$SCRATCH/jobs" ||
 	die "the rules could not be run: see above"
 step "$BASE: $(wc -l <"$SCRATCH/jobs") of $(cat "$SCRATCH"/*.results | wc -l) runs were new"

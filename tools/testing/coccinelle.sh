@@ -85,6 +85,47 @@ sed -i 's/^reads = {}$/reads = nothing/' "$WORK/project/tools/coccinelle/vcpu_id
 refuses 'a rule that breaks' '^rule.sh: the rules cannot be run \(vcpu_idx\): ' \
 	env TOP="$WORK/project" "$WORK/project/tools/coccinelle/rule.sh" vcpu_idx "$SAMPLES" "$WORK/out/found"
 
+# A tree with a hole that its series closes: the samples, as architectures.
+tree=$WORK/cache/src/v7.3
+mkdir -p "$tree/virt/kvm" "$tree/include/kvm" "$tree/include/linux"
+for folder in virt/kvm include/kvm include/linux; do
+	echo 'struct kvm;' >"$tree/$folder/kvm.h"
+done
+for arch in x86 arm64; do
+	mkdir -p "$tree/arch/$arch/kvm" "$tree/arch/$arch/include/asm"
+	echo 'struct kvm;' >"$tree/arch/$arch/include/asm/kvm.h"
+	cp "$SAMPLES/lookup_escapes-good.c" "$tree/arch/$arch/kvm/a.c"
+done
+mkdir -p "$tree/drivers/iommu/amd"
+echo 'struct kvm;' >"$tree/drivers/iommu/amd/kvm.h"
+version=$(base_get v7.3 version)
+echo "$version" | sed 's/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\)\(.*\)/VERSION = \1\nPATCHLEVEL = \2\nSUBLEVEL = \3\nEXTRAVERSION = \4/' >"$tree/Makefile"
+echo "$version" >"$tree.version"
+cp "$SAMPLES/lookup_escapes-bad.c" "$tree/arch/x86/kvm/a.c"
+commit_base "$tree"
+cp "$SAMPLES/lookup_escapes-good.c" "$tree/arch/x86/kvm/a.c"
+git_in "$tree" commit -q -a -m 'mend it'
+git_in "$tree" tag series
+cp -r "$TOP/tools" "$WORK/project/"
+mkdir -p "$WORK/project/patches/v7.3"
+cp "$TOP/patches/v7.3/base" "$WORK/project/patches/v7.3/"
+list=$WORK/project/patches/v7.3/coccicheck
+check_project()
+{
+	env TOP="$WORK/project" BASE=v7.3 "$WORK/project/tools/coccinelle/check.sh"
+}
+refuses 'a base without a list' '^check.sh: patches/v7.3/coccicheck does not exist: ' check_project
+for rule in $rules; do
+	echo "# no hole $(basename "$rule" .cocci): made up"
+done >"$list"
+printf 'fixed\tlookup_escapes\tarch/x86/kvm/a.c\tsample_notify\tvcpu\tmended\n' >>"$list"
+accepts 'a tree with a hole, and the series that closes it' check_project
+said 'each content is looked at once' ' 3 of 4 runs were new$'
+accepts 'once more' check_project
+said 'it is not looked at again' ' 0 of 4 runs were new$'
+sed -i '$d' "$list"
+refuses 'the same without the line' 'not declared as fixed: arch/x86/kvm/a.c:[0-9]*: lookup_escapes: sample_notify' check_project
+
 printf 'virt/kvm/a.c:%s: rule: %s(): %s told\n' 1 first x 2 second y >"$WORK/base"
 printf 'virt/kvm/a.c:9: rule: second(): y told\n' >"$WORK/series"
 declare_holes fixed stays
