@@ -64,9 +64,9 @@ debian_config()
 
 build_packages()
 {
-	kmake arm64 "$TREE" "$OBJ" olddefconfig &&
+	kmake arm64 "$TREE" "$OBJ" LOCALVERSION= olddefconfig &&
 	CONFIG=$OBJ.config check_config &&
-	kmake arm64 "$TREE" "$OBJ" DPKG_FLAGS=-d bindeb-pkg
+	kmake arm64 "$TREE" "$OBJ" LOCALVERSION= KDEB_PKGVERSION="$(cat "$TREE.version")-1" DPKG_FLAGS=-d bindeb-pkg
 }
 
 main()
