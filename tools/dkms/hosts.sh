@@ -102,7 +102,7 @@ keep_host()
 	out=$CACHE/out/$host-x86-$1
 	file=$(as_root find "$2" -name 'kvm_lifecycle.ko*')
 	rm -rf "$out" "$out.tmp"
-	mkdir "$out.tmp"
+	mkdir -p "$out.tmp"
 	as_root cp "$ROOT/boot/vmlinuz-$RELEASE" "$out.tmp/image"
 	as_root cp "$ROOT/boot/initrd.img-$RELEASE" "$out.tmp/initrd"
 	as_root mke2fs -q -q -F -t ext4 -O '^has_journal' -d "$ROOT" "$out.tmp/root.img" \
