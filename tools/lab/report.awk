@@ -46,10 +46,8 @@ BEGIN {
 	n = split($2, list, ",")
 	for (i = 1; i <= n; i++) {
 		has[$1, list[i]] = 1
-		if ($5 == "skip") {
-			absent[$1, list[i], $3] = $4
-		} else if ($5 == "open") {
-			open[$1, list[i], $3] = $4
+		if ($5 == "skip" || $5 == "open") {
+			exempt[$5, $1, list[i], $3] = $4
 		} else if ($3 != "-") {
 			reason[$1, list[i], $3] = $4
 			# A race that nothing widens is red when it is hit.
@@ -95,8 +93,22 @@ function complain(where, what)
 	complaints[++ncomplaint] = where ": " what
 }
 
+# What is declared as skipped or open, and is: listed once.
+function leave_out(kind, arch, test, sub_name, why)
+{
+	if (!((kind, arch, test, sub_name) in listed))
+		left_out[kind] = left_out[kind] sprintf("  %-6s %s.%s: %s\n", host(arch), test, sub_name, trim(why))
+	listed[kind, arch, test, sub_name] = 1
+}
+
+function print_left_out(kind, title)
+{
+	if (kind in left_out)
+		printf "\n%s\n%s", title, left_out[kind]
+}
+
 # One test on one host: returns the text of its cell.
-function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, excused, still, expected, total, key, part, found)
+function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, excused, absent, expected, total, key, part, found)
 {
 	dir = results "/" arch "-" variant
 	where = test " on " arch ", patches: " variant
@@ -105,7 +117,7 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 	close(dir "/" test ".status")
 
 	file = dir "/" test ".log"
-	ok = bad = skipped = red = wrong = plan = splats = nsection = 0
+	ok = bad = skipped = absent = red = wrong = plan = splats = nsection = 0
 	while ((getline line < file) > 0) {
 		sub(/^\[ *[0-9.]+\] /, "", line)
 		if (line ~ /^lab: #  RUN /)
@@ -130,11 +142,10 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 			}
 			why = line
 			sub(/.*# SKIP */, "", why)
-			if (key in absent && why ~ absent[key]) {
-				excused[key] = 1
-				if (!(key in left_out))
-					absences[++nabsence] = sprintf("  %-6s %s.%s: %s", host(arch), test, sub_name, trim(why))
-				left_out[key] = 1
+			if (("skip", key) in exempt && why ~ exempt["skip", key]) {
+				excused["skip", key] = 1
+				absent++
+				leave_out("skip", arch, test, sub_name, why)
 			} else {
 				skipped++
 				complain(where, sub_name " was skipped: " why)
@@ -148,17 +159,15 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 			if (patch && !(key in reason))
 				continue
 			why = ""
-			expected = key in open ? open[key] : reason[key]
+			expected = ("open", key) in exempt ? exempt["open", key] : key in reason ? reason[key] : ""
 			for (i = 1; i <= nsection && expected != ""; i++)
 				if (section[i] ~ expected) {
 					why = trim(section[i])
 					break
 				}
-			if (why != "" && key in open) {
-				still[key] = 1
-				if (!(key in left_out))
-					opens[++nopen] = sprintf("  %-6s %s.%s: %s", host(arch), test, sub_name, why)
-				left_out[key] = 1
+			if (why != "" && ("open", key) in exempt) {
+				excused["open", key] = 1
+				leave_out("open", arch, test, sub_name, why)
 			} else if (why != "" && applied(variant) < fixed[key]) {
 				if (!maybe[key])
 					red++
@@ -172,19 +181,11 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 	}
 	close(file)
 
-	for (key in absent) {
+	for (key in exempt) {
 		split(key, part, SUBSEP)
-		if (part[1] == test && part[2] == arch && !(key in excused)) {
+		if (part[2] == test && part[3] == arch && !(key in excused)) {
 			wrong++
-			complain(where, part[3] " is declared as skipped, and was not")
-		}
-	}
-
-	for (key in open) {
-		split(key, part, SUBSEP)
-		if (part[1] == test && part[2] == arch && !(key in still)) {
-			wrong++
-			complain(where, part[3] " is declared as open, and was not red")
+			complain(where, part[4] " is declared as " (part[1] == "skip" ? "skipped, and was not" : "open, and was not red"))
 		}
 	}
 
@@ -210,8 +211,8 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		complain(where, bad " subtests failed, and the test ended with " status)
 		return "ERROR"
 	}
-	if (plan == 0 || plan != ok + bad + skipped + length(excused)) {
-		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped + length(excused)))
+	if (plan == 0 || plan != ok + bad + skipped + absent) {
+		complain(where, "planned " plan " subtests and reported " (ok + bad + skipped + absent))
 		return "ERROR"
 	}
 	if (splats && !patch && !declared) {
@@ -300,15 +301,8 @@ END {
 					shown[list[i], without, row_test[r], row_subtest[r]]
 	}
 
-	if (nabsence)
-		print "\nskipped, as declared:"
-	for (i = 1; i <= nabsence; i++)
-		print absences[i]
-
-	if (nopen)
-		print "\nred with the series as well, as declared:"
-	for (i = 1; i <= nopen; i++)
-		print opens[i]
+	print_left_out("skip", "skipped, as declared:")
+	print_left_out("open", "red with the series as well, as declared:")
 
 	if (ncomplaint)
 		print "\nnot as it must be:"
