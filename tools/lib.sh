@@ -328,6 +328,13 @@ git_in()
 	    -c commit.gpgSign=false -c advice.detachedHead=false "$@"
 }
 
+# checkout TREE COMMIT: the files of a commit, in a tree of ours.
+checkout()
+{
+	git_in "$1" checkout -q -f --detach "$2" ||
+		die "cannot check out $2 in $1: remove this folder and run the same command again"
+}
+
 # commit_base TREE: the files of a folder as a repository, with the tag "base".
 commit_base()
 {
@@ -353,12 +360,12 @@ git_am()
 	_tree=$1 _am_log=$2
 	shift 2
 	git_in "$_tree" am --abort >/dev/null 2>&1 || :
-	git_in "$_tree" checkout -q -f --detach refs/tags/base
+	checkout "$_tree" refs/tags/base
 	run_logged "$_am_log" git_in "$_tree" am -q --committer-date-is-author-date "$@" 2>/dev/null || {
 		_why=$(am_reason "$_am_log")
 		_next=$(cat "$_tree/$(git_in "$_tree" rev-parse --git-path rebase-apply/next)" 2>/dev/null || echo 1)
 		git_in "$_tree" am --abort >/dev/null 2>&1 || :
-		git_in "$_tree" checkout -q -f --detach refs/tags/base
+		checkout "$_tree" refs/tags/base
 		shift $((_next - 1))
 		die "$(basename "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
 	}

@@ -71,8 +71,7 @@ build_packages()
 
 main()
 {
-	git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach refs/tags/series ||
-		die "cannot check out the series in $TREE: remove this folder and run the same command again"
+	checkout "$TREE" refs/tags/series
 	rm -rf "${OBJ%/*}"/*.deb
 	mkdir -p "$OBJ"
 	fragment >"$OBJ.config"

@@ -64,8 +64,7 @@ main()
 {
 	if [ ! -d "$OUT" ]; then
 		need_space "$CACHE" 6
-		git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach "$COMMIT" ||
-			die "cannot check out $COMMIT in $TREE: remove this folder and run the same command again"
+		checkout "$TREE" "$COMMIT"
 		rm -rf "$OUT.tmp"
 		mkdir -p "$OBJ" "$OUT.tmp"
 		step "building linux $(cat "$TREE.version") $ARCH with patches: $PATCHES (log: $LOG)"

@@ -67,7 +67,7 @@ main()
 {
 	if [ ! -d "$OUT" ]; then
 		need_space "$CACHE" 3
-		git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach "$COMMIT"
+		checkout "$TREE" "$COMMIT"
 		rm -rf "$OUT.tmp"
 		step "building the ${SUITE:+$SUITE }selftests for $ARCH (log: $LOG)"
 		run_logged "$LOG" build_tests || {

@@ -166,7 +166,7 @@ check_compile()
 			} | hash_of)
 			[ ! -f "$stamp" ] || { cp "$stamp" "$known"; continue; }
 			log=$CACHE/logs/compile-$BASE-$arch-$((number - 1)).log
-			git -C "$TREE" -c advice.detachedHead=false checkout -q -f --detach "$commit"
+			checkout "$TREE" "$commit"
 			mkdir -p "$OBJ"
 			[ "$compiled" -gt 0 ] || run_logged "$log" configure ||
 				die "cannot configure the kernel for $arch: see $log"
