@@ -35,7 +35,7 @@ fake_kernel()
 	{
 		# As the real one: no architecture that does not exist.
 		echo 'include arch/$(ARCH)/Makefile'
-		echo "$2" | sed 's/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\)\(.*\)/VERSION = \1\nPATCHLEVEL = \2\nSUBLEVEL = \3\nEXTRAVERSION = \4/'
+		makefile_of "$2"
 		echo 'allnoconfig: ; @cp $(KCONFIG_ALLCONFIG) $(O)/.config'
 		echo 'bzImage: ; @mkdir -p $(O)/arch/x86/boot; if [ -e '"$WORK/slow"' ]; then sleep 60; fi; echo image >$(O)/arch/x86/boot/bzImage'
 		echo 'modules: bzImage'
@@ -91,7 +91,7 @@ scripts()
 	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
 	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
-	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from debian-12 debian-13 ' \
+	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from debian-12 debian-13 debian-13-cloud debian-13-rt debian-13-7\.2 debian-13-7\.3$' \
 		env HOST='debian-13 debian-9' "$TOP/tools/dkms/hosts.sh"
 	printf 'CONFIG_X86_64=y\n' >"$WORK/config"
 	for config in "$WORK/config" /nowhere; do

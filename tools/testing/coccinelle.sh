@@ -99,7 +99,7 @@ done
 mkdir -p "$tree/drivers/iommu/amd"
 echo 'struct kvm;' >"$tree/drivers/iommu/amd/kvm.h"
 version=$(base_get v7.3 version)
-echo "$version" | sed 's/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\)\(.*\)/VERSION = \1\nPATCHLEVEL = \2\nSUBLEVEL = \3\nEXTRAVERSION = \4/' >"$tree/Makefile"
+makefile_of "$version" >"$tree/Makefile"
 echo "$version" >"$tree.version"
 cp "$SAMPLES/lookup_escapes-bad.c" "$tree/arch/x86/kvm/a.c"
 commit_base "$tree"

@@ -74,7 +74,7 @@ kernel_with()
 	: >"$headers/Module.symvers"
 	printf 'one\ntwo\nthree\n' >"$common/include/linux/kvm_host.h"
 	{
-		printf 'VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n'
+		makefile_of 7.3.4
 		printf 'MODULES = %s\n' '$(if $(findstring arch/x86/kvm,$(M)),kvm kvm-amd kvm-intel,kvm_lifecycle)'
 		printf 'modules: ; @for m in $(MODULES); do echo "vermagic=%s SMP" >$(M)/$$m.ko; done\n' "$RELEASE"
 		printf '\t@: >$(M)/Module.symvers\n'

@@ -25,7 +25,7 @@ state()
 kernel()
 {
 	mkdir -p "$TREE/virt/kvm" "$TREE/arch/arm64/kvm" "$TREE/Documentation/virt/kvm" "$PROJECT"
-	printf 'VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n' >"$TREE/Makefile"
+	makefile_of 7.3.4 >"$TREE/Makefile"
 	echo 7.3.4 >"$TREE.version"
 	{
 		echo 'DEFINE_MUTEX(kvm_lock);'

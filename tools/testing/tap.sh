@@ -22,6 +22,12 @@ result()
 	fi
 }
 
+# makefile_of VERSION: how a kernel's top Makefile says that, e.g. 7.3.0-rc7.
+makefile_of()
+{
+	echo "$1" | sed 's/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\)\(.*\)/VERSION = \1\nPATCHLEVEL = \2\nSUBLEVEL = \3\nEXTRAVERSION = \4/'
+}
+
 # refuses NAME REGEXP COMMAND...: it fails, says one sentence that matches, and
 # changes nothing that counts.
 refuses()
