@@ -5,8 +5,9 @@
 # tests there.  In RESULTS: console (all that the host said, of every boot),
 # and for each test TEST.log (its lines and the kernel's, in order), TEST.ktap
 # (its lines alone) and TEST.status: "exit N", "hung", "panicked" or "died".
-# Of a kernel with lockdep also lockdep_stats, lockdep and lockdep_chains, as
-# /proc had them at the end, and in kernel which build of the lab that was.
+# Of a kernel with lockdep and the series also lockdep_stats, lockdep and
+# lockdep_chains, as /proc had them at the end, and in kernel which build of the
+# lab that was.
 #
 # host.sh BASE ARCH PATCHES shell: a shell in it.
 #
@@ -50,8 +51,13 @@ riscv)
 	MACHINE='qemu-system-riscv64 -machine virt,aia=aplic-imsic -cpu rv64,h=true -smp 2'
 	CMDLINE='console=hvc0' ;;
 esac
-# What leaks without the series proves nothing about it.
-[ "$PATCHES" = all ] || CMDLINE="$CMDLINE kmemleak=off"
+# What leaks without the series, or in which order locks are taken, proves nothing
+# about it.
+if [ "$PATCHES" = all ]; then
+	CMDLINE="$CMDLINE lab.lockdep"
+else
+	CMDLINE="$CMDLINE kmemleak=off"
+fi
 
 THREAD=multi
 # A kernel of a distribution, with its own initrd and root file system: what the
