@@ -275,17 +275,20 @@ arch_env()
 }
 
 # kmake ARCH SRC OBJ ARGS...: the kernel's make, reproducible and with ccache.
+# COMPILER is gcc or, after tools/series/clang.sh, clang.
 kmake()
 {
 	arch_env "$1"
 	_src=$2
 	_obj=$3
 	shift 3
+	_cc=${CROSS}gcc
+	[ "${COMPILER:-gcc}" = gcc ] || _cc=$CACHE/clang/clang
 	CCACHE_DIR=$CACHE/ccache CCACHE_MAXSIZE=5G CCACHE_BASEDIR=$CACHE \
 	KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
 	KBUILD_BUILD_USER=kvm-lifecycle KBUILD_BUILD_HOST=lab KBUILD_BUILD_VERSION=1 \
 	make -C "$_src" O="$_obj" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
-		CC="ccache ${CROSS}gcc" HOSTCC="ccache gcc" -s -j"$JOBS" "$@"
+		CC="ccache $_cc" HOSTCC="ccache gcc" -s -j"$JOBS" "$@"
 }
 
 # prepare BASE ARCHES PATCHES [SUITE]: all that emulated hosts are made of, for

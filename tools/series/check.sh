@@ -11,19 +11,29 @@
 #   BASE='v7.2 v7.3'   which series; all when it is empty
 #   ARCH='x86 arm64'   which architectures; all when it is empty
 #   EACH=no            compile the tree without and with the whole series alone
+#   COMPILERS='gcc clang'   with which compilers; gcc, and sparse, when it is empty
 #
 # A step that was checked before is not checked again: the key is its content.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
+. "$TOP/tools/series/compile.sh"
 
 export START KERNEL="${KERNEL:-}"
 EACH=${EACH:-yes}
 ARCH=${ARCH:-}
+COMPILERS=${COMPILERS:-gcc}
 [ -z "$KERNEL" ] || BASE=${BASE:-$(default_base)}
 BASE=${BASE:-$(bases | paste -sd' ')}
 each_base $BASE
 check_base "$BASE"
+
+for compiler in $COMPILERS; do
+	case $compiler in
+	gcc|clang) ;;
+	*) die "unknown compiler in COMPILERS='$COMPILERS': choose from gcc clang" ;;
+	esac
+done
 
 # FILE_PATH_CHANGES asks for MAINTAINERS: KVM's entries cover these folders.
 # CAMELCASE is about GICD_TYPER2_nASSGIcap, which is the kernel's own name.
@@ -35,9 +45,12 @@ CHECKPATCH_IGNORE=FILE_PATH_CHANGES,CAMELCASE,GIT_COMMIT_ID,UNKNOWN_COMMIT_ID
 one_run
 "$TOP/tools/lab/source.sh" "$BASE"
 "$TOP/tools/series/sparse.sh"
+case $COMPILERS in
+*clang*) "$TOP/tools/series/clang.sh" ;;
+esac
 TREE=$(cat "$CACHE/src/$BASE.path")
 STAMPS=$CACHE/checked
-mkdir -p "$STAMPS"
+mkdir -p "$STAMPS" "$CACHE/obj"
 
 commit_number()
 {
@@ -114,37 +127,13 @@ check_covered()
 	done
 }
 
-compile()
-{
-	kmake "$arch" "$TREE" "$OBJ" W=1 C=1 CHECK="$CACHE/sparse/sparse" "$@"
-}
-
-# The same configuration as the lab's kernels.
-configure()
-{
-	cat $CONFIG >"$OBJ.config"
-	kmake "$arch" "$TREE" "$OBJ" KCONFIG_ALLCONFIG="$OBJ.config" allnoconfig &&
-	check_config
-}
-
-# A warning without its line numbers, so that it is the same after an edit: of
-# gcc and sparse, and of kernel-doc.
-warnings()
-{
-	sed -n -e 's/:[0-9]*:[0-9]*: \(warning\|error\): /: /p' \
-	       -e 's/^Warning: \([^ ]*\):[0-9]* /\1: /p' "$1" | sort -u
-}
-
 check_compile()
 {
 	total=$(series_files "$BASE" | wc -l)
-	sparse=$("$CACHE/sparse/sparse" --version)
 	what='each patch compiles in its turn'
 	[ "$EACH" = yes ] || what='the whole series compiles'
 	for arch in ${ARCH:-$(arches)}; do
-		arch_env "$arch"
-		OBJ=$CACHE/obj/check-${TREE##*/}-$arch
-		CONFIG=$(config_files "$BASE" "$arch")
+		compiler "$arch"
 		known=$OBJ.warnings
 		number=0
 		compiled=0
@@ -161,11 +150,11 @@ check_compile()
 			stamp=$STAMPS/compile-$arch-$( {
 				git -C "$TREE" ls-tree "$commit" virt include "arch/$KARCH" Makefile scripts $(printf '%s\n' $FOLDERS | sed 's#/$##')
 				cat $CONFIG
-				"${CROSS}gcc" --version | head -n 1
-				echo "$sparse"
+				echo "$TOOLS"
+				cat "$TOP/tools/series/compile.sh"
 			} | hash_of)
 			[ ! -f "$stamp" ] || { cp "$stamp" "$known"; continue; }
-			log=$CACHE/logs/compile-$BASE-$arch-$((number - 1)).log
+			log=$CACHE/logs/compile-${OBJ##*/check-}-$((number - 1)).log
 			checkout "$TREE" "$commit"
 			mkdir -p "$OBJ"
 			[ "$compiled" -gt 0 ] || run_logged "$log" configure ||
@@ -191,7 +180,7 @@ check_compile()
 			cp "$known" "$stamp"
 			rm "$OBJ.unjudged"
 		done
-		step "$arch: $what, W=1 and sparse say nothing new ($compiled compiled now)"
+		step "$arch: $what, $THEY nothing new with W=1 ($compiled compiled now)"
 	done
 }
 
@@ -250,4 +239,6 @@ check_declared
 check_covered
 check_also
 "$TOP/tools/series/selftests.sh" "$BASE" check
-locked "$CACHE/obj/.lock-${TREE##*/}" check_compile
+for COMPILER in $COMPILERS; do
+	locked "$CACHE/obj/.lock-${TREE##*/}" check_compile
+done
