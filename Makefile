@@ -17,6 +17,7 @@ PATCH ?=
 TREE ?=
 EACH ?=
 CHECK_ARCH ?=
+COMPILERS ?=
 CONFIG ?=
 ALL ?=
 HOST ?=
@@ -73,12 +74,27 @@ series-diff:
 ##series-check:    the series apply, each patch builds alone and without a warning, checkpatch
 .PHONY: series-check
 series-check:
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' tools/series/check.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' COMPILERS='$(COMPILERS)' tools/series/check.sh
+
+##static:          series-check of the tree without and with the whole series, by gcc, sparse and clang with its context analysis
+.PHONY: static
+static:
+	@$(MAKE) --no-print-directory series-check EACH=no CHECK_ARCH='$(or $(CHECK_ARCH),x86 arm64)' \
+		COMPILERS='$(or $(COMPILERS),gcc clang)'
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' tools/testing/static.sh
 
 ##coccicheck:      Coccinelle's rules for KVM: they find the holes without the series, and nothing unexplained with it
 .PHONY: coccicheck
 coccicheck:
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' tools/coccinelle/check.sh
+
+##htmldocs:        the project's pages, and the kernel's own htmldocs of KVM: the series adds no warning (RST=another locking.rst)
+.PHONY: htmldocs
+htmldocs:
+	@tools/lab/setup.sh
+	@sphinx-build -q -n -W --keep-going Documentation results/html
+	@echo "the project's pages: results/html/virt/kvm/index.html"
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' RST='$(RST)' tools/series/docs.sh
 
 ##series-selftests: carry tools/testing into the series' selftest patches
 .PHONY: series-selftests
@@ -100,13 +116,13 @@ check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
 # v6.12 is what Debian hosts run: in these it is tested, by DKMS.
-##test:            check, series-check (the whole series, x86 and arm64), coccicheck, lab, lockorder and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
+##test:            check, static, htmldocs, coccicheck, lab, lockorder and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check coccicheck lab lockorder check-hosts dkms-check; do \
+	@for step in check static htmldocs coccicheck lab lockorder check-hosts dkms-check; do \
 		echo "== make $$step"; \
 		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))' \
-			EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
+			HOST='$(or $(HOST),debian-13)' || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
