@@ -803,6 +803,34 @@ TEST_F(vgic, iidr_used_by_init)
 }
 
 /* Every register is accessible after initialization, as long as vCPUs are idle. */
+/* A vGIC that was provisioned before its initialization delivers interrupts after it. */
+TEST_F(vgic, spi_after_init)
+{
+	const struct vgic_reg setup[] = {
+		DIST("GICD_CTLR", GICD_CTLR),
+		DIST("GICD_IGROUPR1", GICD_IGROUPR + 4),
+		DIST("GICD_ICFGR2", GICD_ICFGR + 8),
+		DIST("GICD_ISENABLER1", GICD_ISENABLER + 4),
+	};
+	/* Group 1 is on, and the first SPI is in it, edge-triggered and enabled. */
+	const u64 values[] = { GICD_CTLR_ENABLE_SS_G1, BIT(0), BIT(1), BIT(0) };
+	const struct vgic_reg ispendr = DIST("GICD_ISPENDR1", GICD_ISPENDR + 4);
+	unsigned int i;
+
+	if (!self->preinit)
+		SKIP(return, NO_PREINIT);
+
+	expect_access(_metadata, &self->gic, &iidr, true, self->iidr, 0, "before init");
+	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
+
+	for (i = 0; i < ARRAY_SIZE(setup); i++)
+		expect_access(_metadata, &self->gic, &setup[i], true, values[i], 0, "after init");
+
+	expect_value(_metadata, &self->gic, &ispendr, 0, "before the SPI");
+	kvm_arm_irq_line(self->gic.vm, MIN_SPI, 1);
+	expect_value(_metadata, &self->gic, &ispendr, BIT(0), "after the SPI");
+}
+
 static void read_all_regs(struct __test_metadata *_metadata, struct vm_gic *gic)
 {
 	int i, r;
