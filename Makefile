@@ -25,6 +25,8 @@ RECORD ?=
 RST ?=
 FROM ?=
 
+OPTIONS ?=
+
 ALL_BASES := $(patsubst patches/%/base,%,$(wildcard patches/*/base))
 
 LAB := BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/lab.sh
@@ -55,6 +57,21 @@ lab-upstream:
 .PHONY: lab-patches
 lab-patches:
 	@BASE='$(BASE)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
+
+##kselftest-kit:   the selftests as a tar file for a real host (ARCH=x86 BASE=v7.3), in results/
+.PHONY: kselftest-kit
+kselftest-kit:
+	@BASE='$(BASE)' ARCH='$(ARCH)' KERNEL='$(KERNEL)' tools/kit/kit.sh pack
+
+##kselftest:       the same, run on this machine, as root (OPTIONS='--unsafe --load-modules', see tools/kit/host/README)
+.PHONY: kselftest
+kselftest:
+	@BASE='$(BASE)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' tools/kit/kit.sh run
+
+##check-kit:       the kit, unpacked and run in emulated hosts that have busybox alone (ALL=1: all of its tests)
+.PHONY: check-kit
+check-kit:
+	@BASE='$(firstword $(BASES))' ARCH='$(ARCH)' ALL='$(ALL)' tools/testing/kit.sh
 
 ##lockorder:       the order of locks that locking.rst describes, against what lockdep saw in the lab (after make lab)
 .PHONY: lockorder

@@ -11,7 +11,8 @@
 #
 # host.sh BASE ARCH PATCHES shell: a shell in it.
 #
-# With SUITE=upstream the tests are those that tests.sh builds under that name.
+# With SUITE=upstream the tests are those that tests.sh builds under that name;
+# with SUITE=kit what tools/testing/kit.sh has put there.
 #
 # The machine is data: the table below.
 
@@ -53,7 +54,7 @@ riscv)
 esac
 # What leaks without the series, or in which order locks are taken, proves nothing
 # about it.
-if [ "$PATCHES" = all ]; then
+if [ "$PATCHES" = all ] && [ "${SUITE:-}" != kit ]; then
 	CMDLINE="$CMDLINE lab.lockdep"
 else
 	CMDLINE="$CMDLINE kmemleak=off"

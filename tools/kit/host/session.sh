@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# What a test starts can leave its process group, and does; a session is left on
+# purpose only.
+
+# in_session SID: the processes in a session; a zombie holds nothing any more.
+in_session()
+{
+	# The name, in parentheses, may have spaces in it.
+	cat /proc/[0-9]*/stat 2>/dev/null |
+	awk -v sid="$1" '{ pid = $1; sub(/^.*\) /, "") } $4 == sid && $1 != "Z" { print pid }'
+}
+
+# end_session FILE: the session whose number is in FILE, if there is one; it takes
+# no longer than what runs in it can be held in the kernel.
+end_session()
+{
+	[ -s "$1" ] || return 0
+	_session=$(cat "$1")
+	for _pass in 1 2 3 4 5 6 7 8 9 10; do
+		_pids=$(in_session "$_session")
+		[ -n "$_pids" ] || break
+		kill -9 $_pids 2>/dev/null
+		sleep 0.3 2>/dev/null || sleep 1
+	done
+	rm -f "$1"
+	[ -z "$_pids" ] || {
+		echo "run: processes that cannot be killed: $_pids" >&2
+		return 1
+	}
+}

@@ -1,0 +1,134 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kit.sh pack: the selftests as one file for a real host, for each of ARCH, in
+# results/kvm-lifecycle-kselftest-VERSION-ARCH.tar.xz.  tools/kit/host is what is
+# in it besides the tests, kvm_lifecycle's source and upstream's runner.
+#
+# kit.sh run: the same on this machine, with OPTIONS for its command.
+
+. "$(dirname "$0")/../lib.sh"
+
+ACTION=$1
+export KERNEL="${KERNEL:-}"
+HERE=$TOP/tools/kit/host
+RESULTS=${RESULTS:-$TOP/results}
+# Of a test that is harmless, one that is red on every base without the series.
+CANARY='vcpu_create_test used_before_postcreate'
+
+# tests ARCH [EXPRESSION]: those that patches/*/tests declares for it, in order; or
+# those that a row with such a reason is about, on any base: a kit may meet any.
+tests()
+{
+	cat "$TOP/patches/$BASE/tests" "$TOP"/patches/*/tests |
+	awk -F'\t' -v arch="$1" -v reason="${2:-}" \
+		'!/^#/ && NF > 4 && ("," $2 ",") ~ ("," arch ",") && $4 ~ reason && !seen[$1]++ { print $1 }' |
+	paste -sd' '
+}
+
+# upstream FILE: of the tree that the tests are built in.
+upstream()
+{
+	git -C "$TREE" show "$COMMIT:tools/testing/selftests/$1"
+}
+
+# As upstream's `make install` lays it out, and one function after all others.
+runner()
+{
+	mkdir "$KIT/kselftest"
+	for file in run_kselftest.sh kselftest/runner.sh kselftest/prefix.pl kselftest/ktap_helpers.sh; do
+		upstream "$file" >"$KIT/$file" || die "linux in $TREE has no tools/testing/selftests/$file: choose another BASE"
+		chmod 755 "$KIT/$file"
+	done
+	grep -q '^tap_timeout()$' "$KIT/kselftest/runner.sh" ||
+		die "upstream's runner starts its tests in another way: adapt $PROG to kselftest/runner.sh of $TREE"
+	cat >>"$KIT/kselftest/runner.sh" <<-'EOT'
+
+	# For machines with busybox alone: /dev/stdout is made by udev, and what starts a
+	# test is in place of the one above, which takes coreutils' timeout.
+	[ -L /dev/stdout ] || logfile=/proc/self/fd/1
+	tap_timeout()
+	{
+		"$BASE_DIR/one-test" "$kselftest_timeout" $1
+	}
+	EOT
+	upstream kvm/settings >"$KIT/kvm/settings"
+	printf 'kvm:%s\n' $ALL >"$KIT/kselftest-list.txt"
+}
+
+fill()
+{
+	mkdir "$KIT" "$KIT/kvm" "$KIT/module"
+	cp "$HERE"/* "$KIT/"
+	mv "$KIT/build" "$KIT/module/"
+	(cd "$TOP" && cp -r --parents Kbuild $(git ls-files -co --exclude-standard virt arch drivers) "$KIT/module/")
+	for test in $ALL; do
+		cp "$CACHE/tests/$BASE-$1/$test" "$KIT/kvm/"
+	done
+	runner
+	cat >"$KIT/about" <<-EOT
+		# SPDX-License-Identifier: GPL-2.0-only
+		# shellcheck shell=sh disable=SC2034
+		ARCH=$1
+		MACHINE=$(case $1 in x86) echo x86_64 ;; arm64) echo aarch64 ;; esac)
+		ALL_TESTS='$ALL'
+		# What reports of the kernel tell of, where it lacks the series.
+		HARMFUL='$(tests "$1" 'kernel splat: ')'
+		CANARY='$CANARY'
+	EOT
+	key=$(cd "$KIT" && find . -type f | sort | xargs sha256sum | hash_of)
+	echo "VERSION='$VERSION-$BASE $1 $key'" >>"$KIT/about"
+}
+
+# The same files give the same archive, whoever packs them and when.
+pack()
+{
+	NAME=kvm-lifecycle-kselftest-$VERSION-$BASE-$1
+	KIT=$WORK/$NAME
+	ALL=$(tests "$1")
+	fill "$1"
+	{ mkdir -p "$RESULTS" && : >"$RESULTS/.$NAME.tmp"; } 2>/dev/null ||
+		die "cannot write to $RESULTS: give the folder to this user"
+	tar -C "$WORK" -c --sort=name --format=gnu --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX-w "$NAME" |
+		xz -T1 >"$RESULTS/.$NAME.tmp"
+	mv "$RESULTS/.$NAME.tmp" "$RESULTS/$NAME.tar.xz"
+	step "made $RESULTS/$NAME.tar.xz"
+}
+
+ARCH=${ARCH:-x86 arm64}
+case $ACTION in
+pack)	BASE=${BASE:-$(default_base)} ;;
+run)
+	case $(uname -m) in
+	x86_64)	ARCH=x86 ;;
+	*)	die "the kit is made on x86-64, and this machine is $(uname -m): make kselftest-kit there, and carry it here" ;;
+	esac
+	BASE=${BASE:-$(base_for "$(uname -r)" || default_base)}
+	[ "$(id -u)" -eq 0 ] || die "the tests need root: sudo make kselftest"
+	[ -c /dev/kvm ] || die "there is no /dev/kvm: load KVM (modprobe kvm_amd or kvm_intel), on a machine whose firmware has virtualization on" ;;
+*)	die "kit.sh pack|run" ;;
+esac
+check_base "$BASE"
+for arch in $ARCH; do
+	case $arch in
+	x86|arm64) ;;
+	*)	die "unknown ARCH=$arch: choose from x86 arm64" ;;
+	esac
+done
+
+VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT TERM
+prepare "$BASE" "$ARCH" ''
+TREE=$(cat "$CACHE/src/$(tests_base "$BASE").path")
+COMMIT=$(git -C "$TREE" rev-parse -q --verify refs/tags/series || echo refs/tags/base)
+for arch in $ARCH; do
+	pack "$arch"
+done
+if [ "$ACTION" = run ]; then
+	trap - EXIT INT TERM
+	"$KIT/run" --output "$RESULTS/kselftest" ${OPTIONS:-} || status=$?
+	rm -rf "$WORK"
+	exit "${status:-0}"
+fi

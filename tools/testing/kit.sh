@@ -1,0 +1,288 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kit.sh: the kit for real hosts, as `make kselftest-kit` makes it, in emulated
+# hosts that have nothing but busybox: unpacked and run by its own command, with
+# kvm_lifecycle built by its own script.  ALL=1 runs all of its tests there, and
+# not only some that are short.
+
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/testing/tap.sh"
+
+BASE=${BASE:-$(default_base)}
+ARCH=${ARCH:-x86 arm64}
+check_base "$BASE"
+check_hosts $ARCH
+VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
+# Where packing starts, none of what was there may be gone when it fails.
+state()
+{
+	find "$WORK/kits" -type f -exec sha256sum {} + 2>/dev/null
+}
+
+# on_host ARCH PATCHES NAME: what is run there, from standard input, in place of a
+# test of the lab's.  Lines that begin with "@ " are looked for here.
+on_host()
+{
+	{
+		printf '#!/bin/sh\nPATCHES=%s\n' "$2"
+		cat <<-'EOT'
+			TESTS=${0%/*}
+			# Where busybox puts it by itself, and upstream's runner looks for another one.
+			mkdir -p /usr/bin
+			ln -sf /bin/busybox /usr/bin/timeout
+			hostname the-name-of-this-host
+			# As a user finds it.
+			rmmod kvm_lifecycle 2>/dev/null
+			if [ ! -d /tmp/kit ]; then
+				mkdir /tmp/kit
+				tar -xJf "$TESTS/kit.tar.xz" -C /tmp/kit
+			fi
+			cd /tmp/kit/kvm-* || exit
+			cp "$TESTS/kvm_lifecycle.ko.$PATCHES" kvm_lifecycle.ko
+
+			state()
+			{
+				cut -d' ' -f1 /proc/modules | sort
+				grep -H '' /sys/module/kvm*/parameters/* /sys/kernel/debug/fail*/* /sys/kernel/slab/*/failslab 2>/dev/null
+				cat /sys/fs/cgroup/cgroup.subtree_control
+				find /sys/fs/cgroup -type d
+				grep debugfs /proc/mounts
+				ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c kvm-v
+				ls /tmp
+				ps -o comm | grep -c '_test$'
+			}
+
+			# kit NAME STATUS ARGUMENT...: the kit ends so, and leaves the host as it was.
+			kit()
+			{
+				name=$1 want=$2
+				shift 2
+				rm -rf results
+				state >../before
+				timeout -s INT "${INTERRUPT:-1000}" ./run "$@" 2>&1
+				got=$?
+				state >../after
+				[ "$got" = "$want" ] && echo "@ $name ends as it must" || echo "@ $name exit status $got"
+				diff ../before ../after && echo "@ $name leaves the host as it was"
+				for file in results/*; do
+					[ ! -f "$file" ] || gzip -c <"$file" | base64 -w 900 | sed "s#^#file $name ${file##*/} #"
+				done
+			}
+		EOT
+		cat
+	} >"$WORK/cache/tests/$1/$3"
+	chmod +x "$WORK/cache/tests/$1/$3"
+	echo "$2 $3" >>"$WORK/hosts-$1"
+}
+
+x86_hosts()
+{
+	on_host x86 all whole <<-EOT
+		kit whole 0 --unsafe $(short -t xen_evtchn_target_test -t vcpu_exclusive_test -t svm_ga_log_test)
+	EOT
+	on_host x86 all safe <<-'EOT'
+		umount /sys/kernel/debug
+		kit safe 0 -t svm_ga_log_test -t vcpu_index_test -t xen_evtchn_target_test
+		mount -t debugfs debugfs /sys/kernel/debug
+	EOT
+	on_host x86 all foreign <<-'EOT'
+		/bin/keep_vm &
+		sleep 1
+		kit foreign 2 --unsafe
+		kit foreign_modules 2 --load-modules
+		kill $!
+	EOT
+	on_host x86 all no_module <<-'EOT'
+		rm kvm_lifecycle.ko
+		kit no_module 4 --unsafe -t xen_evtchn_target_test
+	EOT
+	on_host x86 all other_module <<-'EOT'
+		sed 's/vermagic=[0-9]/vermagic=9/' "$TESTS/kvm_lifecycle.ko.$PATCHES" >kvm_lifecycle.ko
+		kit other_module 4 --unsafe -t xen_evtchn_target_test
+	EOT
+	on_host x86 all interrupted <<-'EOT'
+		INTERRUPT=20 kit interrupted 130 --unsafe -t vcpu_index_test -t xen_evtchn_target_test
+	EOT
+	on_host x86 all avic_off <<-'EOT'
+		rmmod kvm_amd
+		modprobe kvm_amd
+		kit avic_off 4 --unsafe -t svm_ga_log_test
+		kit avic_on 0 --unsafe --load-modules='avic=1 force_avic=1' -t amd_iommu_ga_log_test
+		rmmod kvm_amd kvm irqbypass
+		kit no_kvm 2
+		kit loaded 0 --load-modules -t vcpu_index_test
+	EOT
+	on_host x86 none red <<-'EOT'
+		kit red 1 --unsafe -t vcpu_create_test -t svm_ga_log_test
+	EOT
+}
+
+# Here a VM is kept for as long as the host runs, see keep_vm.c.
+arm64_hosts()
+{
+	on_host arm64 all whole <<-EOT
+		kit whole 0 --unsafe --force $(short -t vcpu_index_test -t vgic_create_race_test -t timer_failed_vcpu_test)
+	EOT
+	on_host arm64 all foreign <<-'EOT'
+		kit foreign 2 --unsafe
+	EOT
+	on_host arm64 all interrupted <<-'EOT'
+		INTERRUPT=8 kit interrupted 130 --unsafe --force -t vgic_redist_slot_test -t vgic_create_race_test
+	EOT
+	on_host arm64 none red <<-'EOT'
+		kit red 1 --unsafe --force -t vgic_preinit_regs_test -t vgic_create_race_test
+	EOT
+}
+
+# short ARGUMENT...: unless all is to be run.
+short()
+{
+	[ -n "${ALL:-}" ] || echo "$*"
+}
+
+# make_hosts ARCH: all that its hosts are made of.
+make_hosts()
+{
+	tar=$WORK/kits/kvm-lifecycle-kselftest-$VERSION-$BASE-$1.tar.xz
+	tests=$WORK/cache/tests/$1
+	mkdir -p "$tests" "$WORK/unpacked/$1"
+	ln -s "$1" "$WORK/cache/tests/kit-$BASE-$1"
+	cp "$tar" "$tests/kit.tar.xz"
+	tar -xJf "$tar" -C "$WORK/unpacked/$1" --strip-components=1
+	arch_env "$1"
+	for patches in all none; do
+		mkdir -p "$WORK/module"
+		accepts "$1, patches: $patches: the kit builds kvm_lifecycle" \
+			env KDIR="$(readlink -f "$CACHE/out/$BASE-$1-$patches")/build" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
+			"$WORK/unpacked/$1/module/build" "$WORK/module"
+		cp "$WORK/module/kvm_lifecycle.ko" "$tests/kvm_lifecycle.ko.$patches"
+	done
+	"$1_hosts"
+	for patches in all none; do
+		echo "$BASE $1 $patches $WORK/results/$1-$patches $(sed -n "s/^$patches //p" "$WORK/hosts-$1" | paste -sd' ')"
+	done >>"$WORK/hosts"
+}
+
+# What hosts have sent: in $WORK/results/ARCH/NAME, beside what they have said.
+collect()
+{
+	for ktap in "$WORK/results/$1"-*/*.ktap; do
+		grep -v '^file ' "$ktap" >>"$WORK/results/$1.said"
+		sed -n 's/^file \([a-z_]*\) \([a-z.]*\) .*/\1 \2/p' "$ktap" | sort -u | while read -r name file; do
+			mkdir -p "$WORK/results/$1/$name"
+			sed -n "s/^file $name $file //p" "$ktap" | base64 -d | gzip -d >"$WORK/results/$1/$name/$file"
+		done
+	done
+}
+
+# in_file NAME FILE REGEXP: FILE is one of those above, for each architecture.
+in_file()
+{
+	cp "$WORK/results/$2" "$WORK/output" 2>/dev/null || echo "there is no $2" >"$WORK/output"
+	said "$1" "$3"
+}
+
+# KTAP with a plan that is kept, in which no skip is without a reason.
+ktap_is_valid()
+{
+	awk '
+	function plan(n)	{ if (planned != done) bad("planned " planned + 0 ", reported " done + 0); planned = n; done = 0 }
+	function bad(why)	{ print FILENAME ":" NR ": " why; failed = 1 }
+	NR == 1 && $0 != "TAP version 13"	{ bad("no version") }
+	NR == 2 && !/^1\.\.[1-9][0-9]*$/	{ bad("no plan") }
+	NR == 2					{ all = substr($0, 4) }
+	/^# 1\.\.[1-9][0-9]*$/			{ plan(substr($0, 6)) }
+	/^# (not )?ok /				{ if ($0 !~ "^# (not )?ok " ++done " ") bad("not number " done) }
+	/^(not )?ok /				{ plan(0); if ($0 !~ "^(not )?ok " ++tests " ") bad("not number " tests) }
+	/# SKIP *$/				{ bad("a skip without a reason") }
+	END { if (tests != all) bad(all " tests were planned"); exit failed }
+	' "$1"
+}
+
+# junit_is_valid FOLDER: XML, with as many of each as the summary counts.
+junit_is_valid()
+{
+	python3 - "$1" <<-'EOT'
+		import sys, xml.etree.ElementTree as tree
+		folder = sys.argv[1]
+		suites = tree.parse(folder + "/junit.xml").getroot()
+		cases = suites.findall("testsuite/testcase")
+		failed = suites.findall("testsuite/testcase/failure")
+		skipped = suites.findall("testsuite/testcase/skipped")
+		have = [len(cases) - len(failed) - len(skipped), len(failed), len(skipped)]
+		said = [l.split()[1:4] for l in open(folder + "/summary.txt") if l.startswith("all ")]
+		assert said == [[str(n) for n in have]], (said, have)
+		assert have[1] == int(suites.get("failures")) and have[2] == int(suites.get("skipped")), suites.attrib
+		assert len(cases) == int(suites.get("tests")), suites.attrib
+		assert all(f.get("message") for f in failed + skipped)
+		assert all(f.text.strip() for f in failed)
+	EOT
+}
+
+nothing_names_the_host()
+{
+	! grep -r -e the-name-of-this-host "$WORK/results/$1"/*/
+}
+
+judge()
+{
+	for name in $(cat "$WORK/cache/tests/$1"/* | tr -d '\0' | sed -n 's/^[A-Z0-9=]* *kit \([a-z_]*\) [0-9].*/\1/p' | sort -u); do
+		in_file "$1: $name ends as it must" "$1.said" "^@ $name ends as it must"
+		in_file "$1: $name leaves the host as it was" "$1.said" "^@ $name leaves the host as it was"
+		folder=$WORK/results/$1/$name
+		[ -d "$folder" ] || continue
+		[ "$name" = interrupted ] || accepts "$1: $name: KTAP, and a reason for each skip" ktap_is_valid "$folder/kselftest.ktap"
+		accepts "$1: $name: JUnit" junit_is_valid "$folder"
+	done
+	accepts "$1: nothing names the host" nothing_names_the_host "$1"
+	in_file "$1: all passes with the series" "$1/whole/summary.txt" '^all +[1-9][0-9]* +0 +0$'
+	in_file "$1: the series is seen" "$1/whole/summary.txt" '^series: +yes'
+	in_file "$1: no --unsafe while others run VMs" "$1.said" '^run: others run VMs, which --unsafe may break: keep_vm \(process [0-9]+\); end them'
+	in_file "$1: an interrupted run says so" "$1/interrupted/kselftest.ktap" '^Bail out! interrupted'
+	in_file "$1: and in the summary" "$1/interrupted/summary.txt" '^Bail out! interrupted; 2 of 2 tests did not come to their end$'
+	in_file "$1: without the series, its lack is seen" "$1/red/summary.txt" '^series: +no'
+	in_file "$1: and what would damage the kernel is skipped" "$1/red/kselftest.ktap" \
+		'^ok 2 selftests: kvm: [a-z_]* # SKIP it damages a kernel without the series'
+	in_file "$1: red is red" "$1/red/kselftest.ktap" '^not ok 1 selftests: kvm: '
+	"$1_judged"
+}
+
+x86_judged()
+{
+	in_file 'x86: and why' x86/red/junit.xml 'wanted vCPU 5 to be usable after kvm_arch_vcpu_postcreate\(\), was used before it'
+	in_file 'x86: no modules are loaded while others run VMs' x86.said "^run: others run VMs, and KVM's modules are not touched meanwhile: keep_vm "
+	in_file 'x86: skipped without --unsafe' x86/safe/summary.txt 'without unsafe=1: this test drives KVM from inside: \./run --unsafe$'
+	in_file 'x86: skipped without kvm_lifecycle' x86/no_module/summary.txt \
+		"kvm_lifecycle is not loaded: the kernel's headers are not in /lib/modules/[^ ]*, and no kvm_lifecycle\.ko is in the kit's folder"
+	in_file 'x86: skipped with one for another kernel' x86/other_module/summary.txt "kvm_lifecycle\.ko in the kit's folder is for 9"
+	in_file 'x86: skipped with AVIC off' x86/avic_off/summary.txt 'AVIC is off in kvm_amd: CPUID lacks AVIC: '
+	in_file 'x86: AVIC is on for the run' x86/avic_on/summary.txt '^kvm_amd: .*avic=Y'
+	in_file 'x86: no /dev/kvm' x86.said '^run: there is no /dev/kvm: load KVM with --load-modules, or by modprobe kvm_amd$'
+}
+
+arm64_judged()
+{
+	in_file 'arm64: and why' arm64/red/junit.xml 'GICD_IIDR write before init: want 0, got -1 \(EBUSY\)'
+}
+
+echo TAP version 13
+prepare "$BASE" "$ARCH" 'all none'
+mkdir -p "$WORK/cache/tests" "$WORK/kits" "$WORK/again"
+for folder in out module busybox; do
+	ln -s "$CACHE/$folder" "$WORK/cache/$folder"
+done
+accepts 'the kit is made' env BASE="$BASE" ARCH="$ARCH" RESULTS="$WORK/kits" "$TOP/tools/kit/kit.sh" pack
+accepts 'and once more' env BASE="$BASE" ARCH="$ARCH" RESULTS="$WORK/again" "$TOP/tools/kit/kit.sh" pack
+accepts 'which gives the same files' diff -r "$WORK/kits" "$WORK/again"
+for arch in $ARCH; do
+	make_hosts "$arch"
+done
+export RESULTS="$WORK/results" SUITE=kit KVM_LIFECYCLE_CACHE="$WORK/cache"
+run_hosts <"$WORK/hosts" >&2
+for arch in $ARCH; do
+	collect "$arch"
+	judge "$arch"
+done
+[ -z "${KEEP:-}" ] || cp -r "$WORK/results" "$KEEP"
+report
