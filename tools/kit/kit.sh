@@ -87,8 +87,6 @@ pack()
 	KIT=$WORK/$NAME
 	ALL=$(tests "$1")
 	fill "$1"
-	{ mkdir -p "$RESULTS" && : >"$RESULTS/.$NAME.tmp"; } 2>/dev/null ||
-		die "cannot write to $RESULTS: give the folder to this user"
 	tar -C "$WORK" -c --sort=name --format=gnu --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX-w "$NAME" |
 		xz -T1 >"$RESULTS/.$NAME.tmp"
 	mv "$RESULTS/.$NAME.tmp" "$RESULTS/$NAME.tar.xz"
@@ -116,6 +114,8 @@ for arch in $ARCH; do
 	esac
 done
 
+{ mkdir -p "$RESULTS" && : >"$RESULTS/.kit.tmp" && rm "$RESULTS/.kit.tmp"; } 2>/dev/null ||
+	die "cannot write to $RESULTS: give the folder to this user"
 VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT

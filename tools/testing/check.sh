@@ -71,7 +71,7 @@ scripts()
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" \
-		"$TOP/.ci/run" \
+		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/session.sh \
 		"$TOP/debian/kvm-lifecycle-dkms.postinst"
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
@@ -143,6 +143,7 @@ scripts()
 	accepts 'the next build works' "$WORK/project/tools/lab/build.sh" v7.2 x86 none
 	accepts 'and its product is whole' test -f "$WORK/cache/out/v7.2-x86-none/image" -a -d "$WORK/cache/out/v7.2-x86-none/build"
 
+	kit_tests
 	am_tests
 	series_tests
 	rm -rf "$WORK/cache/src"
@@ -188,6 +189,89 @@ scripts()
 		skipped 'a disk that is too small' 'needs root to mount'
 		skipped 'a disk that gets full' 'needs root to mount'
 	fi
+}
+
+# as_nobody COMMAND...: without root, and with what root may read.
+as_nobody()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		unshare --user "$@"
+	else
+		"$@"
+	fi
+}
+
+# What a kit says before it touches anything, and what it makes of what tests say.
+kit_tests()
+{
+	kit=$TOP/tools/kit/kit.sh
+	refuses 'kselftest-kit: unknown ARCH' '^kit.sh: unknown ARCH=sparc: choose from x86 arm64$' env ARCH='x86 sparc' "$kit" pack
+	refuses 'kselftest-kit: unknown BASE' '^kit.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$kit" pack
+	: >"$WORK/file"
+	refuses 'kselftest-kit: results that cannot be written' '^kit.sh: cannot write to .*/file/results: ' \
+		env RESULTS="$WORK/file/results" "$kit" pack
+	refuses 'kselftest: not as root' '^kit.sh: the tests need root: sudo make kselftest$' as_nobody "$kit" run
+	if [ "$(id -u)" -eq 0 ]; then
+		refuses 'kselftest: no /dev/kvm' '^kit.sh: there is no /dev/kvm: ' \
+			unshare -m sh -c '[ ! -e /dev/kvm ] || mount --bind "$1" /dev/kvm && "$2" run' sh "$WORK/file" "$kit"
+	else
+		skipped 'kselftest: no /dev/kvm' 'needs root to mount'
+	fi
+
+	mkdir -p "$WORK/kit/kvm" "$WORK/a kit"
+	cp "$TOP"/tools/kit/host/* "$WORK/kit/"
+	printf '#!/bin/sh\n' >"$WORK/kit/kvm/one_test"
+	chmod +x "$WORK/kit/kvm/one_test"
+	printf '%s\n' ARCH=x86 MACHINE=x86_64 "ALL_TESTS='one_test other_test'" HARMFUL= CANARY= VERSION=none >"$WORK/kit/about"
+	run=$WORK/kit/run
+	refuses 'kit: not as root' '^run: the tests need root: sudo ./run$' as_nobody "$run"
+	refuses 'kit: an unknown option' '^run: unknown option --all: see ./run -h$' "$run" --all
+	refuses 'kit: an unknown test' '^run: unknown test no_test: choose from one_test other_test$' "$run" -t one_test -t no_test
+	accepts 'kit: the list of tests' "$run" --list
+	said 'kit: a line a test' '^other_test$'
+	if [ "$(id -u)" -eq 0 ]; then
+		refuses 'kit: results that cannot be written' '^run: the results cannot be written to .*/file/results: ' "$run" -o "$WORK/file/results"
+		cp -r "$WORK/kit/." "$WORK/a kit"
+		refuses 'kit: a space in the path' "^run: upstream's runner takes no space in a path: move " "$WORK/a kit/run"
+		refuses 'kit: a program is missing' '^run: this machine lacks setsid: install ' env PATH="$(path_without setsid)" "$run"
+		chmod -x "$WORK/kit/kvm/one_test"
+		refuses 'kit: programs that cannot be run' "^run: the kit's programs cannot be run in " "$run"
+		sed -i 's/=x86_64/=pdp11/' "$WORK/kit/about"
+		refuses 'kit: for another machine' '^run: this kit is for pdp11 and this machine is x86_64: ' "$run"
+	else
+		skipped 'kit: what it refuses as root' 'needs root'
+	fi
+	refuses 'kit: no kernel to build kvm_lifecycle for' '^build: there is no kernel in /nowhere: ' env KDIR=/nowhere "$WORK/kit/build"
+
+	{
+		printf '%s\n' 'TAP version 13' 1..5 '# selftests: kvm: a_test' '# TAP version 13' '# 1..3' '# ok 1 global.one' \
+			'# # a_test.c:1:two:Expected 1 (1) == 2 (2)' '# # a_test.c:2:two:"<&>" is not ]]>' '# not ok 2 two'
+		printf '# \001control\n'
+		printf '%s\n' '# ok 3 three # SKIP no such thing: get one' '# took 7 s' 'not ok 1 selftests: kvm: a_test # exit=1' \
+			'# selftests: kvm: b_test' '# 1..0 # SKIP no <b>' 'ok 2 selftests: kvm: b_test # SKIP no <b>' \
+			'# selftests: kvm: c_test' '# 1..2' '# ok 1 one' 'not ok 3 selftests: kvm: c_test # TIMEOUT 9 seconds' \
+			'# selftests: kvm: d_test' '# 1..1' '# # in the middle' 'Bail out! interrupted'
+	} >"$WORK/ktap"
+	accepts 'kit: JUnit' sh -c 'awk -f "$1/ktap.awk" -f "$1/junit.awk" "$2" | tee "$2.xml" &&
+		python3 -c "import sys, xml.dom.minidom as dom; dom.parse(sys.argv[1])" "$2.xml"' sh "$TOP/tools/kit/host" "$WORK/ktap"
+	said 'kit: JUnit: the numbers' '<testsuites name="kvm-lifecycle" tests="7" failures="3" skipped="2">'
+	said 'kit: JUnit: a failure' 'name="two"><failure message="# a_test.c:2:two:&quot;&lt;&amp;&gt;&quot; is not \]\]&gt;">'
+	said 'kit: JUnit: a skip' 'name="three"><skipped message="no such thing: get one"/>'
+	said 'kit: JUnit: a test as a whole is skipped' 'name="b_test"><skipped message="no &lt;b&gt;"/>'
+	said 'kit: JUnit: a test that was out of time' 'name="c_test"><failure message="TIMEOUT 9 seconds, after 1 of 2 subtests">'
+	said 'kit: JUnit: a test that was interrupted' 'name="d_test"><failure message="interrupted, after 0 of 1 subtests"># in the middle'
+	accepts 'kit: a summary' awk -f "$TOP/tools/kit/host/ktap.awk" -f "$TOP/tools/kit/host/summary.awk" "$WORK/ktap"
+	said 'kit: a summary: the numbers' '^all +2 +3 +2$'
+	said 'kit: a summary: what was not run' '^Bail out! interrupted; 2 of 5 tests did not come to their end$'
+	refuses 'kit: its exit status' '^1 of 1$' sh -c 'awk -f "$1/ktap.awk" -f "$1/status.awk" "$2" || { echo "$? of 1"; exit 1; }' \
+		sh "$TOP/tools/kit/host" "$WORK/ktap"
+	printf '%s\n' '^no [a-z]+$	get one' >"$WORK/missing"
+	printf '%s\n' '# ok 1 one # SKIP no thing' '# 1..0 # SKIP - no <b>' 'ok 1 selftests: kvm: a_test # SKIP ' '# ok 2 two' \
+		'ok 2 selftests: kvm: b_test # SKIP' >"$WORK/ktap"
+	accepts 'kit: a reason for each skip' awk -v missing="$WORK/missing" -f "$TOP/tools/kit/host/explain.awk" "$WORK/ktap"
+	said 'kit: what to do about it' '^# ok 1 one # SKIP no thing: get one$'
+	said "kit: a test's own reason" '^ok 1 selftests: kvm: a_test # SKIP no <b>$'
+	said 'kit: no reason' '^ok 2 selftests: kvm: b_test # SKIP the test does not say why$'
 }
 
 # A kernel tree of a user in $WORK/tree, with the first $2 patches of the series.

@@ -13,12 +13,13 @@ function xml(s)
 	return s
 }
 
-# What failed, from the lines before the result: the first that tells.
+# What failed, from the lines before the result: the first that says more than what
+# was compared.
 function message(t, s,    n, line, i)
 {
 	n = split(text[t, s], line, "\n")
 	for (i = 1; i <= n; i++)
-		if (line[i] ~ /\.[ch]:[0-9]+:/)
+		if (line[i] ~ /\.[ch]:[0-9]+:/ && line[i] !~ /:Expected /)
 			return line[i]
 	return why[t, s] == "" ? "failed" : why[t, s]
 }

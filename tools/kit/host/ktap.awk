@@ -47,7 +47,7 @@ END {
 			result[t, s] = result[t] == "" ? "fail" : result[t]
 			why[t, s] = result[t] == "" ? "interrupted" : why[t]
 			text[t, s] = result[t] == "" ? lines : tail[t]
-			if (result[t] == "fail" && planned_of[t] > s - 1)
+			if (result[t, s] == "fail" && planned_of[t] > s - 1)
 				why[t, s] = why[t, s] ", after " s - 1 " of " planned_of[t] " subtests"
 		}
 		for (s = 1; s <= ns[t]; s++)
