@@ -71,7 +71,7 @@ kselftest:
 ##check-kit:       the kit, unpacked and run in emulated hosts that have busybox alone (ALL=1: all of its tests)
 .PHONY: check-kit
 check-kit:
-	@BASE='$(firstword $(BASES))' ARCH='$(ARCH)' ALL='$(ALL)' tools/testing/kit.sh
+	@BASE='$(lastword $(BASES))' ARCH='$(ARCH)' ALL='$(ALL)' tools/testing/kit.sh
 
 ##lockorder:       the order of locks that locking.rst describes, against what lockdep saw in the lab (after make lab)
 .PHONY: lockorder
@@ -133,10 +133,10 @@ check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
 # v6.12 is what Debian hosts run: in these it is tested, by DKMS.
-##test:            check, static, htmldocs, coccicheck, lab, lockorder and check-hosts, for 7.2 and 7.3, and dkms-check for Debian 13
+##test:            check, static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit, for 7.2 and 7.3, and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check static htmldocs coccicheck lab lockorder check-hosts dkms-check; do \
+	@for step in check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
 		$(MAKE) --no-print-directory $$step BASES='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))' \
 			HOST='$(or $(HOST),debian-13)' || exit; \

@@ -224,6 +224,7 @@ kit_tests()
 	chmod +x "$WORK/kit/kvm/one_test"
 	printf '%s\n' ARCH=x86 MACHINE=x86_64 "ALL_TESTS='one_test other_test'" HARMFUL= CANARY= VERSION=none >"$WORK/kit/about"
 	run=$WORK/kit/run
+	accepts 'kit: the table of needs has four fields a row' awk -F'\t' '!/^#/ && NF != 4 { print; bad = 1 } END { exit bad }' "$WORK/kit/needs"
 	refuses 'kit: not as root' '^run: the tests need root: sudo ./run$' as_nobody "$run"
 	refuses 'kit: an unknown option' '^run: unknown option --all: see ./run -h$' "$run" --all
 	refuses 'kit: an unknown test' '^run: unknown test no_test: choose from one_test other_test$' "$run" -t one_test -t no_test
