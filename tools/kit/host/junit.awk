@@ -43,7 +43,8 @@ END {
 			if (result[t, s] == "skip")
 				printf "><skipped message=\"%s\"/></testcase>\n", xml(why[t, s])
 			else if (result[t, s] == "fail")
-				printf "><failure message=\"%s\">%s</failure></testcase>\n", xml(message(t, s)), xml(text[t, s])
+				printf "><failure message=\"%s\">%s</failure></testcase>\n", xml(message(t, s)), \
+					xml(text[t, s] == "" ? why[t, s] : text[t, s])
 			else
 				print "/>"
 		}
