@@ -201,6 +201,12 @@ as_nobody()
 	fi
 }
 
+# ended PID: it is gone, or nobody has asked for its exit status.
+ended()
+{
+	! grep -q ') [^ZX]' "/proc/$1/stat" 2>/dev/null
+}
+
 # What a kit says before it touches anything, and what it makes of what tests say.
 kit_tests()
 {
@@ -243,6 +249,21 @@ kit_tests()
 		skipped 'kit: what it refuses as root' 'needs root'
 	fi
 	refuses 'kit: no kernel to build kvm_lifecycle for' '^build: there is no kernel in /nowhere: ' env KDIR=/nowhere "$WORK/kit/build"
+
+	# As upstream's runner calls it; in this folder a test is what it says.
+	one=$WORK/kit/one-test
+	printf '#!/bin/sh\ncd "${0%%/*}/kvm" && export WORK="$1" && shift && exec "$@"\n' >"$WORK/kit/in_kvm"
+	printf '#!/bin/sh\nsleep 60 &\necho $! >"$WORK/left"\n[ "$1" = fast ] || sleep 60\nexit 3\n' >"$WORK/kit/kvm/leaves"
+	chmod +x "$WORK/kit/in_kvm" "$WORK/kit/kvm/leaves"
+	refuses 'kit: a test that is not to run' '^1\.\.0 # SKIP some reason$' \
+		env KIT_SKIP='no leaves' KIT_SKIP_WHY='some reason' "$WORK/kit/in_kvm" "$WORK" "$one" 9 env --ignore-environment ./leaves
+	refuses 'kit: no time is left for a test' '^1\.\.0 # SKIP a run may take 5 minutes, and they are over: ./run --test leaves$' \
+		env KIT_DEADLINE=1 "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves
+	refuses 'kit: a test that fails' '^took [0-9] s$' "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves fast
+	accepts 'kit: and what it leaves is ended' ended "$(cat "$WORK/left")"
+	refuses 'kit: a test that does not end' '^124$' \
+		sh -c '"$@"; status=$?; echo $status; exit $status' sh "$WORK/kit/in_kvm" "$WORK" "$one" 1 ./leaves
+	accepts 'kit: and what it leaves is ended' ended "$(cat "$WORK/left")"
 
 	{
 		printf '%s\n' 'TAP version 13' 1..5 '# selftests: kvm: a_test' '# TAP version 13' '# 1..3' '# ok 1 global.one' \
