@@ -74,6 +74,7 @@ fill()
 		ALL_TESTS='$ALL'
 		# What reports of the kernel tell of, where it lacks the series.
 		HARMFUL='$(tests "$1" 'kernel splat: ')'
+		UNLOAD='$(cd "$TOP/tools/testing/selftests/kvm" && grep -lw SYS_delete_module ./*.c "$1"/*.c | sed 's#.*/##; s#\.c$##' | paste -sd' ')'
 		CANARY='$CANARY'
 	EOT
 	key=$(cd "$KIT" && find . -type f | sort | xargs sha256sum | hash_of)

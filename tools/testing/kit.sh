@@ -99,6 +99,7 @@ x86_hosts()
 		sleep 1
 		kit foreign 2 --unsafe
 		kit foreign_modules 2 --load-modules
+		kit forced 4 --unsafe --force -t amd_iommu_ga_log_test
 		kill $vm
 	EOT
 	on_host x86 all no_module <<-'EOT'
@@ -260,6 +261,7 @@ x86_judged()
 {
 	in_file 'x86: and why' x86/red/junit.xml 'message="[^"]*the target was changed to vCPU[01], the event went to [01]"'
 	in_file 'x86: no modules are loaded while others run VMs' x86.said "^run: others run VMs, and KVM's modules are not touched meanwhile: keep_vm "
+	in_file 'x86: skipped with --force' x86/forced/summary.txt '^ *it unloads a module of KVM, and others run VMs: keep_vm '
 	in_file 'x86: skipped without --unsafe' x86/safe/summary.txt 'without unsafe=1: this test drives KVM from inside: \./run --unsafe$'
 	in_file 'x86: skipped without kvm_lifecycle' x86/no_module/summary.txt \
 		"kvm_lifecycle is not loaded: the kernel's headers are not in /lib/modules/[^ ]*, and no kvm_lifecycle\.ko is in the kit's folder"
