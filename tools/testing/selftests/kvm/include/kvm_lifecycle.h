@@ -621,21 +621,22 @@ static inline int __vcpu_fd_create_at_limit(struct kvm_vm *vm, u32 id)
 }
 
 /*
- * Fault injection into the allocations of the calling thread, either the n-th
- * one, or each one from a slab cache.  The kernel's knobs are global, but only
- * threads that ask for it are affected.
+ * Fault injection into the allocations of the calling thread: the n-th one, the
+ * n-th one and all that follow, or each one from a slab cache.  The kernel's
+ * knobs are global, but only threads that ask for it are affected.
  */
 #define FAULT_FAILSLAB	"/sys/kernel/debug/failslab/"
 #define FAULT_PAGE	"/sys/kernel/debug/fail_page_alloc/"
 
 struct fault_injection {
 	int nth_fd;
+	int make_fd;
 	char slab_knob[128];
 	struct {
 		const char *path;
 		const char *value;
 		char old[32];
-	} knobs[9];
+	} knobs[12];
 };
 
 static inline int fault_knob_write(const char *path, const char *value)
@@ -678,6 +679,8 @@ static inline void fault_injection_end(struct fault_injection *fi)
 		if (fi->knobs[i].old[0])
 			fault_knob_write(fi->knobs[i].path, fi->knobs[i].old);
 	}
+	if (fi->make_fd >= 0)
+		close(fi->make_fd);
 	close(fi->nth_fd);
 	fi->nth_fd = -1;
 }
@@ -699,9 +702,13 @@ static inline const char *fault_injection_begin(struct fault_injection *fi)
 			{ FAULT_FAILSLAB "probability", "0" },
 			{ FAULT_FAILSLAB "ignore-gfp-wait", "N" },
 			{ FAULT_PAGE "verbose", "0" },
+			{ FAULT_PAGE "times", "-1" },
+			{ FAULT_PAGE "task-filter", "Y" },
 			{ FAULT_PAGE "probability", "0" },
 			{ FAULT_PAGE "min-order", "0" },
 			{ FAULT_PAGE "ignore-gfp-wait", "N" },
+			/* vmalloc()'s pages, on any machine. */
+			{ FAULT_PAGE "ignore-gfp-highmem", "N" },
 		},
 	};
 
@@ -711,6 +718,7 @@ static inline const char *fault_injection_begin(struct fault_injection *fi)
 			 strerror(errno));
 		return reason;
 	}
+	fi->make_fd = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
 
 	for (i = 0; i < (int)ARRAY_SIZE(fi->knobs); i++) {
 		r = fault_knob_read(fi->knobs[i].path, fi->knobs[i].old,
@@ -738,20 +746,53 @@ static inline int fault_arm(struct fault_injection *fi, unsigned int nth)
 	return pwrite(fi->nth_fd, buf, len, 0) == len ? 0 : -errno;
 }
 
-/* Stop failing.  Returns true if an allocation did fail. */
-static inline bool fault_disarm(struct fault_injection *fi)
+/* How many allocations are left until one fails, 0 if it has. */
+static inline unsigned int fault_left(struct fault_injection *fi)
 {
 	char buf[16] = "";
 
-	if (pread(fi->nth_fd, buf, sizeof(buf) - 1, 0) < 0)
-		return false;
-
-	fault_arm(fi, 0);
-	return !strtoul(buf, NULL, 10);
+	TEST_ASSERT(pread(fi->nth_fd, buf, sizeof(buf) - 1, 0) > 0,
+		    "fail-nth: %s", strerror(errno));
+	return strtoul(buf, NULL, 10);
 }
 
-/* Fail each allocation from one slab cache, and none from any other. */
-static inline int fault_arm_cache(struct fault_injection *fi, const char *cache)
+/* Stop failing.  Returns true if an allocation did fail. */
+static inline bool fault_disarm(struct fault_injection *fi)
+{
+	unsigned int left = fault_left(fi);
+
+	fault_arm(fi, 0);
+	return !left;
+}
+
+/* Allocations may fail with certainty, if fault_arm_onwards() asks for it. */
+static inline int fault_begin_onwards(void)
+{
+	int r = fault_knob_write(FAULT_FAILSLAB "probability", "100");
+
+	return r ?: fault_knob_write(FAULT_PAGE "probability", "100");
+}
+
+/*
+ * Fail the @nth allocation from now on, and each one after it: fail-nth comes
+ * first, and the probability counts as soon as it has run out.
+ */
+static inline int fault_arm_onwards(struct fault_injection *fi, unsigned int nth)
+{
+	int r = fault_arm(fi, nth);
+
+	return r ?: write(fi->make_fd, "1", 1) == 1 ? 0 : -errno;
+}
+
+/* Like fault_disarm().  What is written to open files takes no memory. */
+static inline bool fault_disarm_onwards(struct fault_injection *fi)
+{
+	TEST_ASSERT(write(fi->make_fd, "0", 1) == 1, "make-it-fail: %s", strerror(errno));
+	return fault_disarm(fi);
+}
+
+/* Let allocations from one slab cache fail, and no others: none from other caches, no pages. */
+static inline int fault_filter_cache(struct fault_injection *fi, const char *cache)
 {
 	int r;
 
@@ -760,6 +801,17 @@ static inline int fault_arm_cache(struct fault_injection *fi, const char *cache)
 	r = fault_knob_write(fi->slab_knob, "1");
 	if (!r)
 		r = fault_knob_write(FAULT_FAILSLAB "cache-filter", "Y");
+	if (!r)
+		r = fault_knob_write(FAULT_PAGE "min-order", "99");
+	return r;
+}
+
+/* Fail each allocation from one slab cache, and none from any other. */
+static inline int fault_arm_cache(struct fault_injection *fi, const char *cache)
+{
+	int r;
+
+	r = fault_filter_cache(fi, cache);
 	if (!r)
 		r = fault_knob_write("/proc/thread-self/make-it-fail", "1");
 	if (!r)
@@ -771,6 +823,7 @@ static inline void fault_disarm_cache(struct fault_injection *fi)
 {
 	fault_knob_write(FAULT_FAILSLAB "probability", "0");
 	fault_knob_write("/proc/thread-self/make-it-fail", "0");
+	fault_knob_write(FAULT_PAGE "min-order", "0");
 	fault_knob_write(FAULT_FAILSLAB "cache-filter", "N");
 	fault_knob_write(fi->slab_knob, "0");
 }

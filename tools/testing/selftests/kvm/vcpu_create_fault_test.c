@@ -1,0 +1,1315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every allocation that it takes to create a VM, a vCPU or a vGIC fails once.
+ *
+ * An operation is done over and over again: its first allocation fails, then the
+ * second one, and so on, until it succeeds because nothing was left to fail.
+ * After each failure the errno is -ENOMEM, the file table, the IDs, the indices
+ * and hardware's tables are as before, and the same operation succeeds.  In the
+ * end nothing has leaked.
+ *
+ * A site is the call stack of an allocation.  The function tracer shows all of
+ * those that an operation reaches, fail-nth says which one has failed, and the
+ * kernel's log names it, too.  The test fails if a site was reached and was not
+ * made to fail, or if one can fail without the operation failing and it isn't
+ * known why that does no harm.  The sites are written to a file.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "processor.h"
+#include "kvm_lifecycle.h"
+#include "alloc_trace.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	240
+
+/* Far more allocations than any operation takes. */
+#define MAX_NTH			2000
+
+/* Never comes. */
+#define NTH_NONE		1000000
+
+#define MAX_SITES		2048
+
+/* How often a site is tried that is only reached now and then. */
+#define MAX_TRIES		10
+
+/* The innermost frames of a stack, which are those of fault injection. */
+#define MAX_HEAD		6
+
+#define NO_INDEX		(-1)
+
+/* IDs that differ from every index in use, so that neither passes for the other. */
+#define VCPU_ID(idx)		((idx) + 2)
+
+/* A small dirty ring, but one for which hardware's own log leaves some room. */
+#define DIRTY_RING_ENTRIES	1024
+
+/* The index at which an xarray gets its second level. */
+#define XA_SECOND_LEVEL		64
+
+/* Stands for the highest ID that there is. */
+#define LAST_ID			UINT_MAX
+
+#define AVIC_ENTRY_VALID	BIT_ULL(63)
+
+/* For the vCPUs of any operation. */
+#define NR_REDISTS		2
+#define NR_IRQS			64
+
+#define SITES_FILE		"/tmp/vcpu_create_fault_sites.txt"
+
+/* How often each site is made to fail. */
+#define MAX_FAILURES		3
+
+static const char *sites_path(void)
+{
+	return getenv("SITES") ?: SITES_FILE;
+}
+
+/*
+ * Allocations that an allocator, or the kernel's debugging, makes on its own
+ * behalf while it serves another one, if its stock has run out.  What fails for
+ * the caller is the allocation that is being served, i.e. that is the site.
+ */
+struct inner {
+	const char *prefix;	/* of the function's name */
+	const char *debugging;	/* nobody notices, and the site is this one */
+};
+
+static const struct inner inners[] = {
+	{ "kmemleak_", "kmemleak's record of an allocation" },
+	{ "__create_object", "kmemleak's record of an allocation" },
+	{ "stack_depot_save", "the stack that KASAN or kmemleak remembers" },
+	{ "kasan_populate_vmalloc", "KASAN's shadow of an allocation" },
+	{ "__kasan_populate_vmalloc", "KASAN's shadow of an allocation" },
+	{ "___slab_alloc" },
+	{ "__slab_alloc" },
+	{ "allocate_slab" },
+	{ "new_slab" },
+	{ "refill_objects" },
+	{ "__refill_objects" },
+	{ "refill_sheaf" },
+	{ "__pcs_replace_empty_main" },
+	{ "alloc_slab_obj_exts" },
+	{ "__memcg_slab_post_alloc_hook" },
+	{ "pcpu_" },
+};
+
+/* Functions of the allocators: who called them is who wants the memory. */
+static const char * const allocators[] = {
+	"kmem_cache_", "__kmalloc", "___kmalloc", "kmalloc", "__kvmalloc", "kvmalloc", "kmemdup",
+	"__vmalloc", "vmalloc", "vzalloc", "alloc_vmap_area", "__get_vm_area_node", "vmap_", "__vmap_",
+	"__alloc_", "alloc_pages", "alloc_frozen_pages", "get_free_pages", "get_zeroed_page",
+	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc",
+	"xas_", "__xas_", "__xa_",
+};
+
+/* What has been allocated by these stays, so that it is not asked for the next time. */
+static const char * const stocks[] = {
+	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc",
+};
+
+/* Sites that fail without the operation failing, and why that does no harm. */
+static const struct {
+	const char *prefix;	/* of the name of a function on the stack */
+	const char *why;
+} harmless[] = {
+	{ "debugfs_", "debugfs shows less" },
+	{ "kvm_uevent_notify_change", "nobody is told that there is one VM more, or less" },
+	{ "kvm_recalculate_apic_map",
+	  "interrupts are sent without a map, and without AVIC, until an APIC changes" },
+};
+
+/* Sites whose failure has another errno than -ENOMEM. */
+static const struct {
+	const char *prefix;
+	int err;
+} errors[] = {
+	/* An inode of tmpfs, for the page at which guests see the APIC. */
+	{ "shmem_alloc_inode", -ENOSPC },
+};
+
+/* What fails. */
+enum kind { SLABS, PAGES };
+
+struct site {
+	char *name;
+	const char *caller;	/* the end of the name, from who wants the memory */
+	const char *debugging;
+	bool stock;
+	enum kind kind;		/* of the last one */
+	bool by_success;	/* reached by an operation that succeeded */
+	bool logged;		/* the kernel's log says that it has failed */
+	bool retried;		/* something else was tried instead, and failed, too */
+	unsigned int failed;	/* alone */
+	unsigned int fatal;	/* ... so that the operation failed */
+	bool failed_onwards;	/* as did each allocation after it */
+	bool more;		/* allocations come after it, though it has failed */
+	unsigned int at;	/* where it was seen last */
+};
+
+static struct site sites[MAX_SITES];
+static int nr_sites;
+
+/* The stacks that were seen, by a hash of their addresses, and whose they are. */
+static struct {
+	u64 hash;
+	struct site *site;
+} stacks_seen[4 * MAX_SITES];
+
+/* Of the vCPU that an operation creates. */
+enum event_type { EV_CREATE, EV_POSTCREATE, EV_DESTROY, NR_EVENT_TYPES };
+
+static const char * const event_names[] = { "create", "postcreate", "destroy" };
+
+struct events {
+	int nr[NR_EVENT_TYPES];
+	int idx[NR_EVENT_TYPES];
+};
+
+struct avic_state {
+	u32 vm_id;
+	int listed;
+	int physical;
+	int logical;
+	unsigned long inhibits;
+	u64 entry;		/* of the vCPU that the operation creates */
+	u64 backing;
+	u64 entry0;		/* of vCPU0 */
+};
+
+/* An operation's surroundings. */
+struct env {
+	const struct op *op;
+	u32 vcpu_id;
+	struct kvm_vm *vm;
+	int dev_kvm;
+	int vcpu_fds[XA_SECOND_LEVEL];
+	int nr_vcpus;
+	int gic_fd;
+	int its_fd;
+	int new_fd;		/* what the operation has created */
+	int next_fd;
+	int rec;
+	int avic;
+	struct avic_state before;
+};
+
+/* How much of a vGIC there is before. */
+enum vgic { NO_VGIC, VGIC, VGIC_WITH_REGION, VGIC_WITH_ITS };
+
+struct op {
+	/* Returns 0, a file descriptor, or -errno. */
+	int (*run)(struct env *e);
+	/* What the VM must be able to do afterwards. */
+	void (*use)(struct __test_metadata *_metadata, struct env *e);
+	u32 id;			/* of a vCPU */
+	int nr_vcpus;		/* that are there before */
+	bool split_irqchip;
+	bool ring;
+	bool no_fd;		/* it creates no file descriptor */
+	enum vgic vgic;
+	const char *cache;	/* fail allocations from this slab cache alone ... */
+	const char *caller;	/* ... which functions with this in their name make */
+};
+
+FIXTURE(fault) {
+	struct env e;
+	struct fault_injection fi;
+	struct alloc_trace trace;
+	int kmsg;		/* for the kernel's reports */
+	int log;		/* for what fault injection says */
+	bool verbose;
+	enum kind kind;
+};
+
+FIXTURE_VARIANT(fault) {
+	const char *name;
+	struct op op;
+};
+
+static int create_vm(struct env *e)
+{
+	int fd = ioctl(e->dev_kvm, KVM_CREATE_VM, 0ul);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void use_new_vm(struct __test_metadata *_metadata, struct env *e)
+{
+	int fd = ioctl(e->new_fd, KVM_CREATE_VCPU, 0ul);
+
+	ASSERT_LE(0, fd)
+		TH_LOG("a vCPU of the VM: want a vCPU, got %s", ret_name(-errno));
+	close(fd);
+}
+
+static int create_vcpu(struct env *e)
+{
+	return __vcpu_fd_create(e->vm, e->vcpu_id);
+}
+
+FIXTURE_VARIANT_ADD(fault, vm) {
+	.name = "vm",
+	.op = { .run = create_vm, .use = use_new_vm },
+};
+
+FIXTURE_VARIANT_ADD(fault, first_vcpu) {
+	.name = "first_vcpu",
+	.op = { .run = create_vcpu, .id = VCPU_ID(0) },
+};
+
+FIXTURE_VARIANT_ADD(fault, second_vcpu) {
+	.name = "second_vcpu",
+	.op = { .run = create_vcpu, .id = VCPU_ID(1), .nr_vcpus = 1 },
+};
+
+/* What differs from the second vCPU is the array of vCPUs alone. */
+FIXTURE_VARIANT_ADD(fault, vcpu64) {
+	.name = "vcpu64",
+	.op = {
+		.run = create_vcpu,
+		.id = VCPU_ID(XA_SECOND_LEVEL),
+		.nr_vcpus = XA_SECOND_LEVEL,
+		.cache = "radix_tree_node",
+		.caller = "xas_",
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, dirty_ring) {
+	.name = "dirty_ring",
+	.op = { .run = create_vcpu, .id = VCPU_ID(1), .nr_vcpus = 1, .ring = true },
+};
+
+#ifdef __x86_64__
+/* With AVIC, its tables are allocated for the first vCPU. */
+FIXTURE_VARIANT_ADD(fault, irqchip_first_vcpu) {
+	.name = "irqchip_first_vcpu",
+	.op = { .run = create_vcpu, .id = VCPU_ID(0), .split_irqchip = true },
+};
+
+FIXTURE_VARIANT_ADD(fault, irqchip_second_vcpu) {
+	.name = "irqchip_second_vcpu",
+	.op = { .run = create_vcpu, .id = VCPU_ID(1), .nr_vcpus = 1, .split_irqchip = true },
+};
+
+/* Hardware can't address it, i.e. with AVIC the whole VM does without AVIC. */
+FIXTURE_VARIANT_ADD(fault, irqchip_last_id) {
+	.name = "irqchip_last_id",
+	.op = { .run = create_vcpu, .id = LAST_ID, .nr_vcpus = 1, .split_irqchip = true },
+};
+#endif
+
+#ifdef __aarch64__
+static int create_device(struct env *e, u64 type)
+{
+	struct kvm_create_device dev = { .type = type };
+
+	return __vm_ioctl(e->vm, KVM_CREATE_DEVICE, &dev) ? -errno : (int)dev.fd;
+}
+
+static int create_vgic(struct env *e)
+{
+	return create_device(e, KVM_DEV_TYPE_ARM_VGIC_V3);
+}
+
+static int create_its(struct env *e)
+{
+	return create_device(e, KVM_DEV_TYPE_ARM_VGIC_ITS);
+}
+
+/* Exactly as many redistributors as there will be vCPUs. */
+static int set_region(struct env *e)
+{
+	return vgic_set_region(e->gic_fd, GICR_BASE_GPA, NR_REDISTS, 0);
+}
+
+static int init_vgic(struct env *e)
+{
+	return vgic_ctrl_init(e->gic_fd);
+}
+
+static int set_its_address(struct env *e)
+{
+	u64 addr = GITS_BASE_GPA;
+
+	return __kvm_device_attr_set(e->its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				     KVM_VGIC_ITS_ADDR_TYPE, &addr) ? -errno : 0;
+}
+
+static int init_its(struct env *e)
+{
+	return vgic_ctrl_init(e->its_fd);
+}
+
+static void use_new_vgic(struct __test_metadata *_metadata, struct env *e)
+{
+	u32 nr_irqs = NR_IRQS;
+
+	kvm_device_attr_set(e->new_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
+}
+
+/* KVM_RUN maps the vGIC, for which each vCPU must have a redistributor. */
+static void use_vgic(struct __test_metadata *_metadata, struct env *e)
+{
+	int size = ioctl(e->dev_kvm, KVM_GET_VCPU_MMAP_SIZE, 0), i, r;
+	struct kvm_vcpu_init init;
+	struct kvm_run *run;
+
+	/* It can be done twice. */
+	r = vgic_ctrl_init(e->gic_fd);
+	ASSERT_EQ(0, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+
+	vm_ioctl(e->vm, KVM_ARM_PREFERRED_TARGET, &init);
+	for (i = 0; i < e->nr_vcpus; i++) {
+		r = ioctl(e->vcpu_fds[i], KVM_ARM_VCPU_INIT, &init) ? -errno : 0;
+		ASSERT_EQ(0, r)
+			TH_LOG("KVM_ARM_VCPU_INIT of vCPU%d: want 0, got %s", i, ret_name(r));
+	}
+
+	run = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, e->vcpu_fds[0]);
+	run->immediate_exit = 1;
+	r = ioctl(e->vcpu_fds[0], KVM_RUN, 0) ? -errno : 0;
+	kvm_munmap(run, size);
+	EXPECT_EQ(-EINTR, r)
+		TH_LOG("KVM_RUN of vCPU0, with immediate_exit: want %s, got %s", ret_name(-EINTR),
+		       ret_name(r));
+}
+
+FIXTURE_VARIANT_ADD(fault, vgic) {
+	.name = "vgic",
+	.op = { .run = create_vgic, .use = use_new_vgic, .nr_vcpus = 2 },
+};
+
+FIXTURE_VARIANT_ADD(fault, vgic_region) {
+	.name = "vgic_region",
+	.op = { .run = set_region, .use = use_vgic, .nr_vcpus = 2, .vgic = VGIC, .no_fd = true },
+};
+
+FIXTURE_VARIANT_ADD(fault, vgic_init) {
+	.name = "vgic_init",
+	.op = {
+		.run = init_vgic,
+		.use = use_vgic,
+		.nr_vcpus = 2,
+		.vgic = VGIC_WITH_REGION,
+		.no_fd = true,
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, vgic_vcpu) {
+	.name = "vgic_vcpu",
+	.op = {
+		.run = create_vcpu,
+		.use = use_vgic,
+		.id = VCPU_ID(1),
+		.nr_vcpus = 1,
+		.vgic = VGIC_WITH_REGION,
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, its) {
+	.name = "its",
+	.op = { .run = create_its, .nr_vcpus = 1, .vgic = VGIC },
+};
+
+FIXTURE_VARIANT_ADD(fault, its_address) {
+	.name = "its_address",
+	.op = { .run = set_its_address, .nr_vcpus = 1, .vgic = VGIC_WITH_ITS, .no_fd = true },
+};
+
+FIXTURE_VARIANT_ADD(fault, its_init) {
+	.name = "its_init",
+	.op = { .run = init_its, .nr_vcpus = 1, .vgic = VGIC_WITH_ITS, .no_fd = true },
+};
+#endif
+
+static bool creates_vcpu(const struct op *op)
+{
+	return op->run == create_vcpu;
+}
+
+FIXTURE_SETUP(fault)
+{
+	struct env *e = &self->e;
+	const char *missing;
+
+	*e = (struct env) {
+		.op = &variant->op,
+		.dev_kvm = -1,
+		.gic_fd = -1,
+		.its_fd = -1,
+		.new_fd = -1,
+		.rec = -1,
+		.avic = -1,
+	};
+	self->fi.nth_fd = -1;
+	self->trace.instance[0] = '\0';
+	self->log = -1;
+	self->verbose = false;
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+
+	if (variant->op.ring && !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
+	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
+		SKIP(return, "KVM has no dirty ring");
+	if (variant->op.nr_vcpus >= kvm_check_cap(KVM_CAP_MAX_VCPUS))
+		SKIP(return, "KVM supports %d vCPUs, not more than %d",
+		     kvm_check_cap(KVM_CAP_MAX_VCPUS), variant->op.nr_vcpus);
+
+	missing = kvm_lifecycle_missing("vcpu_index");
+#ifdef __x86_64__
+	/* Without AVIC there are no tables to look at. */
+	if (!missing && variant->op.split_irqchip &&
+	    !access("/sys/module/kvm_amd/parameters/avic", R_OK) &&
+	    kvm_get_module_param_bool("kvm_amd", "avic")) {
+		missing = kvm_lifecycle_missing("avic");
+		if (!missing)
+			e->avic = kvm_lifecycle_open(_metadata, "avic");
+	}
+#endif
+	if (!missing)
+		missing = fault_injection_begin(&self->fi);
+	if (!missing && fault_begin_onwards())
+		missing = "no fault injection: probability";
+	if (!missing)
+		missing = alloc_trace_begin(&self->trace);
+	if (!missing && variant->op.cache &&
+	    fault_filter_cache(&self->fi, variant->op.cache))
+		missing = "can't make one slab cache fail";
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	self->log = kmsg_open();
+	ASSERT_LE(0, self->log);
+	e->rec = kvm_lifecycle_open(_metadata, "vcpu_index");
+	e->dev_kvm = open_path_or_exit(KVM_DEV_PATH, O_RDWR);
+	e->vcpu_id = e->op->id == LAST_ID ? kvm_check_cap(KVM_CAP_MAX_VCPU_ID) - 1 : e->op->id;
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	struct env *e = &self->e;
+
+	alloc_trace_end(&self->trace);
+	if (variant->op.cache && self->fi.nth_fd >= 0)
+		fault_disarm_cache(&self->fi);
+	fault_injection_end(&self->fi);
+	if (e->rec >= 0)
+		close(e->rec);
+	if (e->avic >= 0)
+		close(e->avic);
+	if (self->log >= 0)
+		close(self->log);
+	kmsg_close(_metadata, self->kmsg);
+}
+
+/* All that this process has done with vCPUs of the operation's ID since the last look. */
+static void read_events(struct __test_metadata *_metadata, struct env *e, struct events *ev)
+{
+	char buf[4096], what[16], *line, *save;
+	int tgid, tid, id, idx, i;
+	ssize_t r;
+
+	memset(ev, 0, sizeof(*ev));
+	while ((r = kvm_lifecycle_read(e->rec, buf, sizeof(buf)))) {
+		ASSERT_LT(0, r)
+			TH_LOG("read vcpu_index: %s", strerror(-r));
+		for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+			ASSERT_EQ(5, sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &id, &idx))
+				TH_LOG("vcpu_index: '%s'", line);
+			if (tgid != getpid() || (u32)id != e->vcpu_id)
+				continue;
+			for (i = 0; i < NR_EVENT_TYPES; i++) {
+				if (strcmp(what, event_names[i]))
+					continue;
+				ev->nr[i]++;
+				ev->idx[i] = idx;
+			}
+		}
+	}
+}
+
+static void read_avic(struct __test_metadata *_metadata, struct env *e, struct avic_state *a)
+{
+	char buf[8192], *line, *save;
+	unsigned long long val;
+	unsigned int id;
+	int idx;
+
+	memset(a, 0, sizeof(*a));
+	if (e->avic < 0)
+		return;
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(e->avic, "%d", e->vm->fd));
+	ASSERT_LT(0, kvm_lifecycle_read(e->avic, buf, sizeof(buf)));
+	line = strtok_r(buf, "\n", &save);
+	ASSERT_EQ(5, sscanf(line, "vm_id %u listed %d physical %d logical %d inhibited %lx",
+			    &a->vm_id, &a->listed, &a->physical, &a->logical, &a->inhibits));
+	while ((line = strtok_r(NULL, "\n", &save))) {
+		if (sscanf(line, "entry %u %llx", &id, &val) == 2) {
+			if (id == e->vcpu_id)
+				a->entry = val;
+			else if (id == VCPU_ID(0))
+				a->entry0 = val;
+		} else if (sscanf(line, "vcpu %u idx %d backing %llx", &id, &idx, &val) == 3 &&
+			   id == e->vcpu_id) {
+			a->backing = val;
+		}
+	}
+}
+
+/* The vCPUs, the vGIC and the VM that an operation finds. */
+static void env_create(struct __test_metadata *_metadata, struct env *e)
+{
+	struct events ev;
+	int i, fd;
+
+	e->vm = vm_create_raw(e->op->split_irqchip);
+	if (e->op->ring)
+		vm_enable_dirty_ring(e->vm, DIRTY_RING_ENTRIES * sizeof(struct kvm_dirty_gfn));
+#ifdef __aarch64__
+	if (e->op->vgic >= VGIC) {
+		u32 nr_irqs = NR_IRQS;
+		u64 addr = GICD_BASE_GPA;
+
+		e->gic_fd = kvm_create_device(e->vm, KVM_DEV_TYPE_ARM_VGIC_V3);
+		kvm_device_attr_set(e->gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
+		kvm_device_attr_set(e->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				    KVM_VGIC_V3_ADDR_TYPE_DIST, &addr);
+	}
+	if (e->op->vgic == VGIC_WITH_REGION)
+		TEST_ASSERT_EQ(set_region(e), 0);
+	if (e->op->vgic == VGIC_WITH_ITS)
+		e->its_fd = kvm_create_device(e->vm, KVM_DEV_TYPE_ARM_VGIC_ITS);
+#endif
+	for (i = 0; i < e->op->nr_vcpus; i++) {
+		fd = __vcpu_fd_create(e->vm, VCPU_ID(i));
+		TEST_ASSERT(fd >= 0, "vCPU of index %d: %s", i, ret_name(fd));
+		e->vcpu_fds[e->nr_vcpus++] = fd;
+	}
+
+	read_avic(_metadata, e, &e->before);
+	read_events(_metadata, e, &ev);
+	e->next_fd = next_fd(e->vm);
+}
+
+static void env_destroy(struct env *e)
+{
+	int *fds[] = { &e->new_fd, &e->its_fd, &e->gic_fd };
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(fds); i++) {
+		if (*fds[i] >= 0)
+			kvm_close(*fds[i]);
+		*fds[i] = -1;
+	}
+	while (e->nr_vcpus)
+		kvm_close(e->vcpu_fds[--e->nr_vcpus]);
+	kvm_vm_free(e->vm);
+	e->vm = NULL;
+}
+
+/* Nothing is left of an operation that has failed. */
+static void expect_undone(struct __test_metadata *_metadata, struct env *e, bool onwards,
+			  const char *how)
+{
+	struct avic_state a;
+	struct events ev;
+	int fd;
+
+	fd = next_fd(e->vm);
+	EXPECT_EQ(e->next_fd, fd)
+		TH_LOG("%s: want %d to be the next file descriptor, got %d", how, e->next_fd, fd);
+
+	if (!creates_vcpu(e->op))
+		return;
+
+	read_events(_metadata, e, &ev);
+	if (ev.nr[EV_CREATE])
+		EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
+			TH_LOG("%s: want index -1 in kvm_arch_vcpu_create(), got %d", how,
+			       ev.idx[EV_CREATE]);
+	EXPECT_EQ(0, ev.nr[EV_POSTCREATE])
+		TH_LOG("%s: kvm_arch_vcpu_postcreate() was called", how);
+	if (ev.nr[EV_DESTROY])
+		EXPECT_EQ(NO_INDEX, ev.idx[EV_DESTROY])
+			TH_LOG("%s: want index -1 in kvm_arch_vcpu_destroy(), got %d", how,
+			       ev.idx[EV_DESTROY]);
+
+	if (e->avic < 0)
+		return;
+	read_avic(_metadata, e, &a);
+	EXPECT_EQ(0, a.entry)
+		TH_LOG("%s: want no entry for vCPU %u, got 0x%llx", how, e->vcpu_id,
+		       (unsigned long long)a.entry);
+	EXPECT_EQ(e->before.entry0, a.entry0)
+		TH_LOG("%s: the entry of vCPU %u was 0x%llx, is 0x%llx", how, VCPU_ID(0),
+		       (unsigned long long)e->before.entry0, (unsigned long long)a.entry0);
+	/*
+	 * If there's no memory for the map of all local APICs either, KVM does without
+	 * it, and without AVIC, until the next time that it is asked for one.
+	 */
+	if (!onwards)
+		EXPECT_EQ(e->before.inhibits, a.inhibits)
+			TH_LOG("%s: AVIC's inhibits were 0x%lx, are 0x%lx", how,
+			       e->before.inhibits, a.inhibits);
+	EXPECT_TRUE((a.physical && a.logical) || (!a.vm_id && !a.listed))
+		TH_LOG("%s: VM ID %u, listed %d, but physical %d logical %d", how, a.vm_id,
+		       a.listed, a.physical, a.logical);
+}
+
+/*
+ * The VM may use AVIC if it could before.  If there was no memory for the map of
+ * all local APICs, it may once the map is made anew, e.g. for another vCPU.
+ */
+static void expect_inhibits(struct __test_metadata *_metadata, struct env *e, const char *how)
+{
+	struct avic_state a;
+	int fd;
+
+	read_avic(_metadata, e, &a);
+	if (a.inhibits == e->before.inhibits)
+		return;
+
+	fd = __vcpu_fd_create(e->vm, e->vcpu_id + 1);
+	ASSERT_LE(0, fd)
+		TH_LOG("%s, another vCPU: want a vCPU, got %s", how, ret_name(fd));
+	close(fd);
+	read_avic(_metadata, e, &a);
+	EXPECT_EQ(e->before.inhibits, a.inhibits)
+		TH_LOG("%s: AVIC's inhibits were 0x%lx, are 0x%lx", how, e->before.inhibits,
+		       a.inhibits);
+}
+
+/* All that belongs to an operation that has succeeded is there. */
+static void expect_done(struct __test_metadata *_metadata, struct env *e, const char *how)
+{
+	struct avic_state a;
+	struct events ev;
+
+	if (creates_vcpu(e->op)) {
+		read_events(_metadata, e, &ev);
+		EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
+			TH_LOG("%s: want index -1 in kvm_arch_vcpu_create(), got %d", how,
+			       ev.idx[EV_CREATE]);
+		EXPECT_EQ(1, ev.nr[EV_POSTCREATE]);
+		EXPECT_EQ(e->op->nr_vcpus, ev.idx[EV_POSTCREATE])
+			TH_LOG("%s: want index %d, got %d", how, e->op->nr_vcpus,
+			       ev.idx[EV_POSTCREATE]);
+		EXPECT_EQ(0, ev.nr[EV_DESTROY]);
+		if (e->avic >= 0) {
+			read_avic(_metadata, e, &a);
+			EXPECT_TRUE(a.vm_id && a.listed && a.physical && a.logical)
+				TH_LOG("%s: VM ID %u, listed %d, physical %d, logical %d", how,
+				       a.vm_id, a.listed, a.physical, a.logical);
+			EXPECT_EQ(e->before.entry0, a.entry0);
+		}
+		if (e->avic >= 0 && e->op->id != LAST_ID) {
+			expect_inhibits(_metadata, e, how);
+			EXPECT_TRUE((a.entry & AVIC_ENTRY_VALID) && a.backing &&
+				    (a.entry & a.backing) == a.backing)
+				TH_LOG("%s: entry 0x%llx, but the APIC's page is 0x%llx", how,
+				       (unsigned long long)a.entry, (unsigned long long)a.backing);
+		}
+	}
+	if (e->op->use)
+		e->op->use(_metadata, e);
+}
+
+static bool begins_with(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
+static bool begins_with_any(const char *name, const char * const *prefixes, int nr)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (begins_with(name, prefixes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* The next function on a site's stack, or NULL. */
+static const char *next_frame(const char *frame)
+{
+	const char *next = strstr(frame, " < ");
+
+	return next ? next + strlen(" < ") : NULL;
+}
+
+static bool is_inner(const char *name, const struct inner **inner)
+{
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(inners); i++) {
+		if (!begins_with(name, inners[i].prefix))
+			continue;
+		*inner = &inners[i];
+		return true;
+	}
+	return false;
+}
+
+/* Is this where a stack leaves the system call? */
+static bool is_syscall_entry(const char *name)
+{
+	static const char * const entries[] = {
+		"__x64_sys_", "__arm64_sys_", "__riscv_sys_", "__se_sys_", "__do_sys_",
+		"do_syscall", "invoke_syscall", "x64_sys_call", "entry_SYSCALL",
+	};
+
+	return begins_with_any(name, entries, ARRAY_SIZE(entries));
+}
+
+/*
+ * Name a site by its functions, with the offsets that tell two calls in one
+ * function apart, from the function of the allocator that was called outwards.
+ */
+static struct site *site_of_names(int nr, const char * const *names, const u64 *offsets)
+{
+	const char *debugging = NULL, *frame, *next;
+	const struct inner *inner;
+	struct site *site;
+	int i, start = 0, len = 0;
+	char buf[8192];
+
+	for (i = 0; i < nr && !is_syscall_entry(names[i]); i++) {
+		if (i < MAX_HEAD && (!strcmp(names[i], "should_failslab") ||
+			      !strcmp(names[i], "should_fail_alloc_page") ||
+			      !strcmp(names[i], "should_fail_ex")))
+			start = i + 1;
+		if (is_inner(names[i], &inner)) {
+			start = i + 1;
+			debugging = inner->debugging ?: debugging;
+		}
+	}
+	nr = i;
+
+	if (debugging) {
+		snprintf(buf, sizeof(buf), "%s", debugging);
+	} else {
+		buf[0] = '\0';
+		for (i = start; i < nr; i++) {
+			len += snprintf(buf + len, sizeof(buf) - len, "%s%s", i > start ? " < " : "",
+					names[i]);
+			if (i > start)
+				len += snprintf(buf + len, sizeof(buf) - len, "+0x%llx",
+						(unsigned long long)offsets[i]);
+			TEST_ASSERT(len < (int)sizeof(buf), "a call stack is too long");
+		}
+	}
+
+	for (i = 0; i < nr_sites; i++) {
+		if (!strcmp(sites[i].name, buf))
+			return &sites[i];
+	}
+	TEST_ASSERT(nr_sites < MAX_SITES, "more than %d sites", MAX_SITES);
+	site = &sites[nr_sites++];
+	site->name = strdup(buf);
+	site->debugging = debugging;
+	site->caller = site->name;
+	for (frame = site->name; !debugging && frame; frame = next) {
+		next = next_frame(frame);
+		site->stock |= begins_with_any(frame, stocks, ARRAY_SIZE(stocks));
+		if (!begins_with_any(frame, allocators, ARRAY_SIZE(allocators)))
+			break;
+		site->caller = next ?: frame;
+	}
+	return site;
+}
+
+static struct site *site_of_stack(const struct trace_stack *s)
+{
+	const char *names[TRACE_MAX_FRAMES];
+	u64 offsets[TRACE_MAX_FRAMES];
+	u64 hash = 14695981039346656037ull;
+	int i, slot;
+
+	for (i = 0; i < s->nr; i++)
+		hash = (hash ^ s->ip[i]) * 1099511628211ull;
+
+	for (slot = hash % ARRAY_SIZE(stacks_seen); stacks_seen[slot].site;
+	     slot = (slot + 1) % ARRAY_SIZE(stacks_seen)) {
+		if (stacks_seen[slot].hash == hash)
+			return stacks_seen[slot].site;
+	}
+
+	for (i = 0; i < s->nr; i++)
+		names[i] = name_of_address(s->ip[i], &offsets[i]);
+	stacks_seen[slot].hash = hash;
+	stacks_seen[slot].site = site_of_names(s->nr, names, offsets);
+	return stacks_seen[slot].site;
+}
+
+/*
+ * The site that the log says has failed, or NULL: the kernel says nothing of an
+ * allocation with __GFP_NOWARN.
+ */
+static struct site *site_in_log(int fd)
+{
+	char buf[8192], *text, *end;
+	static char names[TRACE_MAX_FRAMES][128];
+	const char *ptrs[TRACE_MAX_FRAMES];
+	u64 offsets[TRACE_MAX_FRAMES];
+	unsigned long long offset;
+	bool forced = false, in_trace = false;
+	int nr = 0;
+	ssize_t r;
+
+	for (;;) {
+		r = read(fd, buf, sizeof(buf) - 1);
+		if (r < 0 && (errno == EPIPE || errno == EINTR))
+			continue;
+		if (r <= 0)
+			break;
+		buf[r] = '\0';
+		text = strchr(buf, ';');
+		if (atoi(buf) >> 3 || !text)
+			continue;
+		text++;
+		end = strchr(text, '\n');
+		if (end)
+			*end = '\0';
+
+		if (strstr(text, "FAULT_INJECTION: forcing a failure")) {
+			/* The first one is the one that was asked for. */
+			if (forced)
+				in_trace = false;
+			forced = !nr;
+			continue;
+		}
+		if (forced && !nr && !strncasecmp(text, "Call trace:", 11)) {
+			in_trace = true;
+			continue;
+		}
+		if (!in_trace || strchr(text, '?'))
+			continue;
+		if (nr < TRACE_MAX_FRAMES &&
+		    sscanf(text, " %127[^+ ]+0x%llx/", names[nr], &offset) == 2) {
+			ptrs[nr] = names[nr];
+			offsets[nr++] = offset;
+		} else if (!strstr(text, "<TASK>")) {
+			in_trace = false;
+		}
+	}
+
+	/* What prints the stack comes first. */
+	for (r = 0; r < nr && strcmp(ptrs[r], "should_fail_ex"); r++)
+		;
+	return r < nr ? site_of_names(nr - r, ptrs + r, offsets + r) : NULL;
+}
+
+static void set_verbose(FIXTURE_DATA(fault) *self, bool on)
+{
+	if (self->verbose == on)
+		return;
+	fault_knob_write(FAULT_FAILSLAB "verbose", on ? "2" : "0");
+	fault_knob_write(FAULT_PAGE "verbose", on ? "2" : "0");
+	self->verbose = on;
+}
+
+/*
+ * Whether slabs or pages fail is a matter of their own: one allocation more or
+ * less, as the stock of a slab has it, would make each count another one.
+ */
+static void set_kind(FIXTURE_DATA(fault) *self, enum kind kind)
+{
+	self->kind = kind;
+	fault_knob_write(FAULT_PAGE "min-order", kind == PAGES ? "0" : "99");
+	fault_knob_write(FAULT_FAILSLAB "cache-filter",
+			 kind == PAGES || self->e.op->cache ? "Y" : "N");
+}
+
+/* The tracer sees allocations of any kind, fail-nth only those that may fail. */
+static void drop_others(struct alloc_trace *t, enum kind kind, const char *caller)
+{
+	const char *want = kind == PAGES ? "should_fail_alloc_page" : "should_failslab";
+	int i, j, nr = 0;
+	u64 offset;
+
+	for (i = 0; i < t->nr; i++) {
+		const struct trace_stack *s = &t->stacks[i];
+
+		/* After it come the allocator's function, and who called that. */
+		for (j = 0; j + 2 < s->nr && j < MAX_HEAD; j++) {
+			if (!strcmp(name_of_address(s->ip[j], &offset), want))
+				break;
+		}
+		if (j + 2 < s->nr && j < MAX_HEAD &&
+		    (!caller || strstr(name_of_address(s->ip[j + 2], &offset), caller)))
+			t->stacks[nr++] = *s;
+	}
+	t->nr = nr;
+}
+
+/*
+ * Do the operation, with a failure of the @nth allocation, or from it @onwards.
+ * @failed is the site that failed, if any.
+ */
+static int run_op(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, unsigned int nth,
+		  bool onwards, struct site **failed)
+{
+	struct fault_injection *fi = &self->fi;
+	struct alloc_trace *t = &self->trace;
+	struct site *site, *logged;
+	unsigned int left;
+	int r, i, first;
+	bool fault;
+
+	alloc_trace_switch(t, true);
+	ASSERT_EQ(0, onwards ? fault_arm_onwards(fi, nth) : fault_arm(fi, nth));
+	r = self->e.op->run(&self->e);
+	left = fault_left(fi);
+	fault = fault_disarm_onwards(fi);
+	alloc_trace_switch(t, false);
+	alloc_trace_read(t);
+	drop_others(t, self->kind, self->e.op->caller);
+
+	/* The tracer and fail-nth have seen the same allocations. */
+	if (fault) {
+		ASSERT_LE(nth, t->nr)
+			TH_LOG("fail-nth has failed allocation %u, the tracer saw %d", nth, t->nr);
+	} else {
+		ASSERT_EQ(nth - left, t->nr)
+			TH_LOG("fail-nth has counted %u allocations, the tracer %d", nth - left,
+			       t->nr);
+	}
+
+	first = fault ? (int)nth - 1 : t->nr;
+	*failed = NULL;
+	for (i = 0; i < t->nr; i++) {
+		site = site_of_stack(&t->stacks[i]);
+		site->at = i + 1;
+		site->kind = self->kind;
+		site->by_success |= !fault;
+		if (i == first)
+			*failed = site;
+		if (onwards && i >= first)
+			site->failed_onwards = true;
+		else if (i == first)
+			site->failed++;
+	}
+
+	if (*failed && self->verbose && !onwards) {
+		logged = site_in_log(self->log);
+		if (logged) {
+			EXPECT_EQ(logged, *failed)
+				TH_LOG("allocation %u has failed at '%s', says the log, and not at '%s'",
+				       nth, logged->name, (*failed)->name);
+			(*failed)->logged = true;
+		}
+	}
+
+	if (r >= 0 && !self->e.op->no_fd)
+		self->e.new_fd = r;
+	return r;
+}
+
+/* The next allocation that is not the kernel's debugging's, from the @i-th on, or NULL. */
+static struct site *next_site(const struct alloc_trace *t, int i)
+{
+	for (; i < t->nr; i++) {
+		struct site *site = site_of_stack(&t->stacks[i]);
+
+		if (!site->debugging)
+			return site;
+	}
+	return NULL;
+}
+
+/* Where on a site's stack it is known to do no harm.  Returns NULL, or @why. */
+static const char *find_harmless(const struct site *site, const char **why)
+{
+	const char *frame;
+	int i;
+
+	for (frame = site->name; frame; frame = next_frame(frame)) {
+		for (i = 0; i < (int)ARRAY_SIZE(harmless); i++) {
+			if (!begins_with(frame, harmless[i].prefix))
+				continue;
+			*why = harmless[i].why;
+			return frame;
+		}
+	}
+	return NULL;
+}
+
+static int errno_of(const struct site *site)
+{
+	const char *frame;
+	int i;
+
+	for (frame = site->name; frame; frame = next_frame(frame)) {
+		for (i = 0; i < (int)ARRAY_SIZE(errors); i++) {
+			if (begins_with(frame, errors[i].prefix))
+				return errors[i].err;
+		}
+	}
+	return -ENOMEM;
+}
+
+/* The site that fails may give the operation another errno than -ENOMEM. */
+static bool is_errno_of(const struct alloc_trace *t, int first, int last, int r)
+{
+	int i;
+
+	for (i = first; i < last && i < t->nr; i++) {
+		if (errno_of(site_of_stack(&t->stacks[i])) == r)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Have the operation fail at its @nth allocation, and see that it is undone and
+ * can be done.  Returns the site, or NULL if there was no such allocation.
+ */
+static struct site *fail_nth(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+			     unsigned int nth, bool onwards)
+{
+	struct alloc_trace *t = &self->trace;
+	struct site *failed, *next = NULL;
+	struct env *e = &self->e;
+	char how[80];
+	int r, retry;
+
+	env_create(_metadata, e);
+	r = run_op(_metadata, self, nth, onwards, &failed);
+	snprintf(how, sizeof(how), "%s %u%s failed, %s", self->kind == PAGES ? "page" : "slab", nth,
+		 onwards ? " and each later one" : "", ret_name(r));
+	if (failed) {
+		next = next_site(t, nth);
+		failed->more |= next;
+	}
+
+	if (r < 0) {
+		ASSERT_NE(NULL, failed)
+			TH_LOG("no allocation failed, but the operation did: %s", ret_name(r));
+		EXPECT_TRUE(is_errno_of(t, nth - 1, onwards ? t->nr : (int)nth, r))
+			TH_LOG("%s: want %s", how, ret_name(errno_of(failed)));
+		if (!onwards)
+			failed->fatal++;
+		else if (next && !strcmp(next->caller, failed->caller))
+			failed->retried = true;
+
+		expect_undone(_metadata, e, onwards, how);
+		retry = e->op->run(e);
+		ASSERT_LE(0, retry)
+			TH_LOG("%s, then the same again: want success, got %s", how, ret_name(retry));
+		if (!e->op->no_fd)
+			e->new_fd = retry;
+	}
+	expect_done(_metadata, e, how);
+	EXPECT_NO_SPLAT(self->kmsg);
+	if (_metadata->exit_code)
+		TH_LOG("%s: %s", how, failed ? failed->name : "-");
+	env_destroy(e);
+
+	return failed;
+}
+
+/* As above, for a site, and whichever others fail until this one does. */
+static bool fail_site(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+		      struct site *site, bool onwards)
+{
+	int i;
+
+	for (i = 0; i < MAX_TRIES && !_metadata->exit_code; i++) {
+		if (fail_nth(_metadata, self, site->at, onwards) == site)
+			return true;
+	}
+	return false;
+}
+
+/* Some sites are reached over and over again, e.g. for each file in debugfs. */
+static bool is_failed_enough(struct site **ref, int nr_ref, int i)
+{
+	struct site *site = ref[i];
+	int next;
+
+	if (site->failed < MAX_FAILURES)
+		return false;
+	if (site->debugging)
+		return true;
+	for (next = i + 1; next < nr_ref; next++) {
+		if (ref[next] == site)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What an allocator does for itself, if its stock has run out or if what it has
+ * tried first has failed, need not fail as long as the call of the allocator does.
+ * Nor need what is reached only after a failure, if it has failed without one.
+ */
+static bool has_failed_elsewhere(const struct site *site)
+{
+	const char *end, *why;
+	int i;
+
+	if (site->by_success && !site->stock)
+		return false;
+
+	end = find_harmless(site, &why);
+	for (i = 0; i < nr_sites; i++) {
+		if (site->caller != site->name && (sites[i].fatal || sites[i].retried) &&
+		    !strcmp(sites[i].caller, site->caller))
+			return true;
+		if (end && sites[i].failed && !strncmp(sites[i].name, site->name, end - site->name))
+			return true;
+	}
+	return false;
+}
+
+static const char *site_verdict(const struct site *site)
+{
+	if (site->debugging)
+		return "debugging";
+	if (!site->by_success || !site->failed)
+		return "instead";
+	if (site->fatal)
+		return "fails";
+	return site->retried ? "retried" : "harmless";
+}
+
+/* Each site was made to fail, and is known to matter, or not to. */
+static void judge_sites(struct __test_metadata *_metadata, const char *variant_name)
+{
+	int i, reached = 0, fatal = 0, retried = 0, harmless_sites = 0, instead = 0, debugging = 0;
+	const char *path = sites_path();
+	FILE *f;
+
+	f = fopen(path, "ae");
+	ASSERT_NE(NULL, f)
+		TH_LOG("%s: %s", path, strerror(errno));
+	for (i = 0; i < nr_sites; i++) {
+		struct site *site = &sites[i];
+		const char *why = NULL;
+
+		EXPECT_TRUE(site->failed || (!site->by_success && site->failed_onwards) ||
+			    has_failed_elsewhere(site))
+			TH_LOG("was reached, and could not be made to fail: %s", site->name);
+
+		if (site->debugging) {
+			debugging++;
+		} else if (!site->by_success || !site->failed) {
+			instead++;
+		} else {
+			reached++;
+			if (site->fatal) {
+				fatal++;
+			} else if (site->retried) {
+				retried++;
+			} else {
+				harmless_sites++;
+				EXPECT_TRUE(find_harmless(site, &why))
+					TH_LOG("can fail, and nobody says why that does no harm: %s",
+					       site->name);
+			}
+		}
+		fprintf(f, "%s\t%s\t%u\t%s\t%s\t%s\n", variant_name, site_verdict(site),
+			site->failed, site->logged ? "logged" : "-", why ?: "-", site->name);
+	}
+	fclose(f);
+	ksft_print_msg("sites: %d reached, %d fail the operation, %d harmless (%d of %d only if what is tried instead fails, too; %d only after a failure, %d of the kernel's debugging)\n",
+		       reached, fatal + retried, harmless_sites, retried, fatal + retried, instead,
+		       debugging);
+	EXPECT_LT(0, fatal + retried);
+}
+
+/* Fail each allocation of one kind. */
+static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, enum kind kind)
+{
+	struct site *failed, *ref[TRACE_MAX_CALLS];
+	struct env *e = &self->e;
+	int i, nr_ref;
+	unsigned int nth;
+
+	set_kind(self, kind);
+
+	/* What it is without any failure. */
+	env_create(_metadata, e);
+	ASSERT_LE(0, run_op(_metadata, self, NTH_NONE, false, &failed));
+	expect_done(_metadata, e, "no failure");
+	nr_ref = self->trace.nr;
+	for (i = 0; i < nr_ref; i++)
+		ref[i] = site_of_stack(&self->trace.stacks[i]);
+	env_destroy(e);
+
+	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
+		if ((int)nth <= nr_ref && is_failed_enough(ref, nr_ref, nth - 1))
+			continue;
+		set_verbose(self, (int)nth > nr_ref || !ref[nth - 1]->failed);
+		failed = fail_nth(_metadata, self, nth, false);
+		if (!failed)
+			break;
+
+	}
+	set_verbose(self, false);
+	ASSERT_LT(nth, MAX_NTH);
+
+	/* Those that are reached now and then, as an allocator's stock has it. */
+	for (i = 0; i < nr_sites; i++) {
+		struct site *site = &sites[i];
+
+		if (site->by_success && site->kind == kind && !site->stock && !site->failed)
+			fail_site(_metadata, self, site, false);
+	}
+
+	/* Something else may be tried instead, or be needed to undo it. */
+	for (i = 0; i < nr_sites; i++) {
+		struct site *site = &sites[i];
+
+		if (site->more && site->kind == kind && !site->debugging && !site->retried)
+			fail_site(_metadata, self, site, true);
+	}
+	return nr_ref;
+}
+
+TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
+{
+	u64 start = now_ms();
+	int slabs, pages = 0;
+
+	slabs = fail_each(_metadata, self, SLABS);
+	if (!variant->op.cache && !_metadata->exit_code)
+		pages = fail_each(_metadata, self, PAGES);
+
+	ksft_print_msg("allocations: %d of slabs, %d of pages; %llu ms\n", slabs, pages,
+		       (unsigned long long)(now_ms() - start));
+	if (!_metadata->exit_code)
+		judge_sites(_metadata, variant->name);
+}
+
+int main(int argc, char *argv[])
+{
+	FILE *f;
+
+	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
+
+	load_kernel_symbols();
+	f = fopen(sites_path(), "we");
+	__TEST_REQUIRE(f, "can't write the list of sites, see SITES");
+	fprintf(f, "# operation, what a failure does, failures, log, why it is harmless, call stack\n");
+	fclose(f);
+	ksft_print_msg("the sites are in %s\n", sites_path());
+
+	return test_harness_run(argc, argv);
+}
