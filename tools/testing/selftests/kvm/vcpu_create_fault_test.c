@@ -15,6 +15,8 @@
  * known why that does no harm.  The sites are written to a file.
  */
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +36,9 @@
 
 /* Far more allocations than any operation takes. */
 #define MAX_NTH			2000
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			20
 
 /* Never comes. */
 #define NTH_NONE		1000000
@@ -154,6 +159,7 @@ struct site {
 	unsigned int failed;	/* alone */
 	unsigned int fatal;	/* ... so that the operation failed */
 	bool failed_onwards;	/* as did each allocation after it */
+	bool first;		/* of those that failed */
 	bool more;		/* allocations come after it, though it has failed */
 	unsigned int at;	/* where it was seen last */
 };
@@ -223,6 +229,29 @@ struct op {
 	const char *caller;	/* ... which functions with this in their name make */
 };
 
+/* What a vCPU is made of, and nothing else. */
+static const char * const caches[] = {
+	"kvm_vcpu",
+#ifdef __x86_64__
+	"x86_emulator",
+#endif
+};
+
+/* How many objects a slab cache has handed out, or -1 if that isn't known. */
+static long slab_objects(const char *cache)
+{
+	char path[128], buf[64];
+
+	/* What waits to be used again, by a CPU or by KASAN, counts as handed out. */
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
+	fault_knob_write(path, "1");
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/objects", cache);
+	if (fault_knob_read(path, buf, sizeof(buf)))
+		return -1;
+	return strtol(buf, NULL, 10);
+}
+
 FIXTURE(fault) {
 	struct env e;
 	struct fault_injection fi;
@@ -230,7 +259,9 @@ FIXTURE(fault) {
 	int kmsg;		/* for the kernel's reports */
 	int log;		/* for what fault injection says */
 	bool verbose;
+	bool go_on;		/* after a failure of all allocations */
 	enum kind kind;
+	long objects[ARRAY_SIZE(caches)];
 };
 
 FIXTURE_VARIANT(fault) {
@@ -347,11 +378,6 @@ static int set_its_address(struct env *e)
 				     KVM_VGIC_ITS_ADDR_TYPE, &addr) ? -errno : 0;
 }
 
-static int init_its(struct env *e)
-{
-	return vgic_ctrl_init(e->its_fd);
-}
-
 static void use_new_vgic(struct __test_metadata *_metadata, struct env *e)
 {
 	u32 nr_irqs = NR_IRQS;
@@ -428,11 +454,6 @@ FIXTURE_VARIANT_ADD(fault, its_address) {
 	.name = "its_address",
 	.op = { .run = set_its_address, .nr_vcpus = 1, .vgic = VGIC_WITH_ITS, .no_fd = true },
 };
-
-FIXTURE_VARIANT_ADD(fault, its_init) {
-	.name = "its_init",
-	.op = { .run = init_its, .nr_vcpus = 1, .vgic = VGIC_WITH_ITS, .no_fd = true },
-};
 #endif
 
 static bool creates_vcpu(const struct op *op)
@@ -444,6 +465,7 @@ FIXTURE_SETUP(fault)
 {
 	struct env *e = &self->e;
 	const char *missing;
+	int i;
 
 	*e = (struct env) {
 		.op = &variant->op,
@@ -458,6 +480,9 @@ FIXTURE_SETUP(fault)
 	self->trace.instance[0] = '\0';
 	self->log = -1;
 	self->verbose = false;
+	self->go_on = false;
+	for (i = 0; i < (int)ARRAY_SIZE(caches); i++)
+		self->objects[i] = slab_objects(caches[i]);
 	self->kmsg = kmsg_open();
 	if (self->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
@@ -502,6 +527,7 @@ FIXTURE_SETUP(fault)
 FIXTURE_TEARDOWN(fault)
 {
 	struct env *e = &self->e;
+	int i;
 
 	alloc_trace_end(&self->trace);
 	if (variant->op.cache && self->fi.nth_fd >= 0)
@@ -513,6 +539,13 @@ FIXTURE_TEARDOWN(fault)
 		close(e->avic);
 	if (self->log >= 0)
 		close(self->log);
+	for (i = 0; i < (int)ARRAY_SIZE(caches) && !e->vm; i++) {
+		long objects = slab_objects(caches[i]);
+
+		EXPECT_EQ(self->objects[i], objects)
+			TH_LOG("%s: %ld objects before, %ld after", caches[i], self->objects[i],
+			       objects);
+	}
 	kmsg_close(_metadata, self->kmsg);
 }
 
@@ -1109,13 +1142,19 @@ static struct site *fail_nth(struct __test_metadata *_metadata, FIXTURE_DATA(fau
 			failed->retried = true;
 
 		expect_undone(_metadata, e, onwards, how);
+		/* Whether the VM has survived that is the matter of another test. */
+		if (onwards && !self->go_on) {
+			env_destroy(e);
+			return failed;
+		}
 		retry = e->op->run(e);
-		ASSERT_LE(0, retry)
+		EXPECT_LE(0, retry)
 			TH_LOG("%s, then the same again: want success, got %s", how, ret_name(retry));
 		if (!e->op->no_fd)
 			e->new_fd = retry;
 	}
-	expect_done(_metadata, e, how);
+	if (!_metadata->exit_code)
+		expect_done(_metadata, e, how);
 	EXPECT_NO_SPLAT(self->kmsg);
 	if (_metadata->exit_code)
 		TH_LOG("%s: %s", how, failed ? failed->name : "-");
@@ -1236,24 +1275,30 @@ static void judge_sites(struct __test_metadata *_metadata, const char *variant_n
 	EXPECT_LT(0, fatal + retried);
 }
 
+/* What the operation allocates if nothing fails.  Returns how many allocations those are. */
+static int reference(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, enum kind kind,
+		     struct site **ref)
+{
+	struct env *e = &self->e;
+	struct site *failed;
+	int i;
+
+	set_kind(self, kind);
+	env_create(_metadata, e);
+	ASSERT_LE(0, run_op(_metadata, self, NTH_NONE, false, &failed));
+	expect_done(_metadata, e, "no failure");
+	for (i = 0; i < self->trace.nr; i++)
+		ref[i] = site_of_stack(&self->trace.stacks[i]);
+	env_destroy(e);
+	return self->trace.nr;
+}
+
 /* Fail each allocation of one kind. */
 static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, enum kind kind)
 {
 	struct site *failed, *ref[TRACE_MAX_CALLS];
-	struct env *e = &self->e;
-	int i, nr_ref;
+	int i, nr_ref = reference(_metadata, self, kind, ref);
 	unsigned int nth;
-
-	set_kind(self, kind);
-
-	/* What it is without any failure. */
-	env_create(_metadata, e);
-	ASSERT_LE(0, run_op(_metadata, self, NTH_NONE, false, &failed));
-	expect_done(_metadata, e, "no failure");
-	nr_ref = self->trace.nr;
-	for (i = 0; i < nr_ref; i++)
-		ref[i] = site_of_stack(&self->trace.stacks[i]);
-	env_destroy(e);
 
 	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
 		if ((int)nth <= nr_ref && is_failed_enough(ref, nr_ref, nth - 1))
@@ -1298,6 +1343,156 @@ TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
 		       (unsigned long long)(now_ms() - start));
 	if (!_metadata->exit_code)
 		judge_sites(_metadata, variant->name);
+}
+
+/*
+ * There's no memory any more from an allocation on, until the operation has
+ * failed: what undoes it has none either.
+ */
+TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
+{
+	struct site *ref[TRACE_MAX_CALLS];
+	int i, nr_ref = reference(_metadata, self, SLABS, ref);
+	int nr_failed = 0;
+
+	self->go_on = true;
+	for (i = 0; i < nr_ref && !_metadata->exit_code; i++) {
+		if (ref[i]->debugging || ref[i]->first)
+			continue;
+		ref[i]->first = true;
+		fail_nth(_metadata, self, i + 1, true);
+		nr_failed++;
+	}
+	EXPECT_LT(0, nr_failed);
+}
+
+/* There's no file descriptor left for what is created. */
+TEST_F_TIMEOUT(fault, no_file_descriptor, SUBTEST_TIMEOUT_S)
+{
+	struct env *e = &self->e;
+	struct rlimit old;
+	int r;
+
+	env_create(_metadata, e);
+	old = exhaust_fds(e->vm);
+	r = e->op->run(e);
+	restore_fds(&old);
+
+	if (e->op->no_fd) {
+		EXPECT_EQ(0, r)
+			TH_LOG("nothing has a file descriptor: want success, got %s", ret_name(r));
+	} else {
+		EXPECT_EQ(-EMFILE, r)
+			TH_LOG("no file descriptor: want %s, got %s", ret_name(-EMFILE), ret_name(r));
+		expect_undone(_metadata, e, false, "no file descriptor");
+		r = e->op->run(e);
+		EXPECT_LE(0, r)
+			TH_LOG("no file descriptor, then the same again: want success, got %s",
+			       ret_name(r));
+		e->new_fd = r;
+	}
+	if (!_metadata->exit_code)
+		expect_done(_metadata, e, "no file descriptor");
+	EXPECT_NO_SPLAT(self->kmsg);
+	env_destroy(e);
+}
+
+/* Creations that are refused, and one that must not be. */
+FIXTURE(refused) {
+	struct kvm_vm *vm;
+	int kmsg;
+};
+
+FIXTURE_SETUP(refused)
+{
+	self->vm = NULL;
+	self->kmsg = kmsg_open();
+	if (self->kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+	self->vm = vm_create_raw(false);
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	if (self->vm)
+		kvm_vm_free(self->vm);
+	kmsg_close(_metadata, self->kmsg);
+}
+
+TEST_F(refused, ids)
+{
+	int max_id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID) ?: kvm_check_cap(KVM_CAP_MAX_VCPUS);
+	int free_fd = next_fd(self->vm), fd, i, r;
+	static const u64 beyond[] = { INT_MAX, UINT_MAX, 1ull << 32, ULONG_MAX };
+
+	fd = __vcpu_fd_create(self->vm, 0);
+	ASSERT_LE(0, fd);
+
+	r = __vcpu_fd_create(self->vm, 0);
+	EXPECT_EQ(-EEXIST, r)
+		TH_LOG("ID in use: want %s, got %s", ret_name(-EEXIST), ret_name(r));
+	r = __vcpu_fd_create(self->vm, max_id);
+	EXPECT_EQ(-EINVAL, r)
+		TH_LOG("ID %d: want %s, got %s", max_id, ret_name(-EINVAL), ret_name(r));
+	for (i = 0; i < (int)ARRAY_SIZE(beyond); i++) {
+		r = __vm_ioctl(self->vm, KVM_CREATE_VCPU, (void *)beyond[i]) < 0 ? -errno : 0;
+		EXPECT_EQ(-EINVAL, r)
+			TH_LOG("ID 0x%llx: want %s, got %s", (unsigned long long)beyond[i],
+			       ret_name(-EINVAL), ret_name(r));
+	}
+
+	kvm_close(fd);
+	EXPECT_EQ(free_fd, next_fd(self->vm));
+	fd = __vcpu_fd_create(self->vm, 1);
+	EXPECT_LE(0, fd);
+	kvm_close(fd);
+}
+
+static int nr_signals;
+
+static void count_signal(int sig)
+{
+	nr_signals++;
+}
+
+/*
+ * A signal that arrives in the middle of a creation waits until the creation is
+ * done: nothing in it is interruptible, and EINTR isn't documented.
+ */
+TEST_F(refused, signal_pending)
+{
+	struct sigaction sa = { .sa_handler = count_signal };
+	struct racer c = { .fn = race_create, .arg = self->vm, .val = VCPU_ID(0) };
+	const char *missing = kvm_lifecycle_missing("pause");
+	int pause, cpu, fd;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	cpu = set_cpu_aside();
+	if (cpu < 0)
+		SKIP(return, "two CPUs are needed");
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+	pause = kvm_lifecycle_open(_metadata, "pause");
+	racer_start(&c, cpu);
+	ASSERT_TRUE(racer_go_to(&c, pause, "kvm_arch_vcpu_create", WAIT_S))
+		TH_LOG("kvm_arch_vcpu_create() wasn't called in %d s", WAIT_S);
+	ASSERT_EQ(0, pthread_kill(c.thread, SIGUSR1));
+	EXPECT_EQ(0, nr_signals);
+
+	fd = racer_join(&c);
+	close(pause);
+	EXPECT_LE(0, fd)
+		TH_LOG("KVM_CREATE_VCPU with a pending signal: want a vCPU, got %s", ret_name(fd));
+	EXPECT_EQ(1, nr_signals);
+	kvm_close(fd);
+
+	/* As if nothing had happened. */
+	fd = __vcpu_fd_create(self->vm, VCPU_ID(0));
+	EXPECT_EQ(-EEXIST, fd);
+	fd = __vcpu_fd_create(self->vm, VCPU_ID(1));
+	EXPECT_LE(0, fd);
+	kvm_close(fd);
 }
 
 int main(int argc, char *argv[])
