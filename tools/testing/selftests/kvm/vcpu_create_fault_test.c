@@ -22,9 +22,12 @@
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 
+#include "cgroup_util.h"
 #include "kvm_util.h"
 #include "test_util.h"
 #include "processor.h"
@@ -51,6 +54,9 @@
 /* The innermost frames of a stack, which are those of fault injection. */
 #define MAX_HEAD		6
 
+/* More pages than a vCPU takes. */
+#define MAX_LIMITS		64
+
 #define NO_INDEX		(-1)
 
 /* IDs that differ from every index in use, so that neither passes for the other. */
@@ -72,9 +78,6 @@
 #define NR_IRQS			64
 
 #define SITES_FILE		"/tmp/vcpu_create_fault_sites.txt"
-
-/* How often each site is made to fail. */
-#define MAX_FAILURES		3
 
 static const char *sites_path(void)
 {
@@ -505,15 +508,6 @@ FIXTURE_SETUP(fault)
 			e->avic = kvm_lifecycle_open(_metadata, "avic");
 	}
 #endif
-	if (!missing)
-		missing = fault_injection_begin(&self->fi);
-	if (!missing && fault_begin_onwards())
-		missing = "no fault injection: probability";
-	if (!missing)
-		missing = alloc_trace_begin(&self->trace);
-	if (!missing && variant->op.cache &&
-	    fault_filter_cache(&self->fi, variant->op.cache))
-		missing = "can't make one slab cache fail";
 	if (missing)
 		SKIP(return, "%s", missing);
 
@@ -1176,16 +1170,17 @@ static bool fail_site(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *se
 	return false;
 }
 
-/* Some sites are reached over and over again, e.g. for each file in debugfs. */
+/*
+ * Some sites are reached over and over again, e.g. for each file in debugfs: the
+ * first time and the last one are enough.
+ */
 static bool is_failed_enough(struct site **ref, int nr_ref, int i)
 {
 	struct site *site = ref[i];
 	int next;
 
-	if (site->failed < MAX_FAILURES)
-		return false;
-	if (site->debugging)
-		return true;
+	if (!site->failed || site->debugging)
+		return site->failed;
 	for (next = i + 1; next < nr_ref; next++) {
 		if (ref[next] == site)
 			return true;
@@ -1275,6 +1270,18 @@ static void judge_sites(struct __test_metadata *_metadata, const char *variant_n
 	EXPECT_LT(0, fatal + retried);
 }
 
+/* Returns NULL, or the reason why allocations can't be made to fail, or be seen. */
+static const char *begin_faults(FIXTURE_DATA(fault) *self)
+{
+	const char *missing = fault_injection_begin(&self->fi);
+
+	if (!missing && fault_begin_onwards())
+		missing = "no fault injection: probability";
+	if (!missing && self->e.op->cache && fault_filter_cache(&self->fi, self->e.op->cache))
+		missing = "can't make one slab cache fail";
+	return missing ?: alloc_trace_begin(&self->trace);
+}
+
 /* What the operation allocates if nothing fails.  Returns how many allocations those are. */
 static int reference(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, enum kind kind,
 		     struct site **ref)
@@ -1332,8 +1339,12 @@ static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *sel
 
 TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
 {
+	const char *missing = begin_faults(self);
 	u64 start = now_ms();
 	int slabs, pages = 0;
+
+	if (missing)
+		SKIP(return, "%s", missing);
 
 	slabs = fail_each(_metadata, self, SLABS);
 	if (!variant->op.cache && !_metadata->exit_code)
@@ -1351,11 +1362,15 @@ TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
  */
 TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 {
+	const char *missing = begin_faults(self);
 	struct site *ref[TRACE_MAX_CALLS];
-	int i, nr_ref = reference(_metadata, self, SLABS, ref);
-	int nr_failed = 0;
+	int i, nr_ref, nr_failed = 0;
+
+	if (missing)
+		SKIP(return, "%s", missing);
 
 	self->go_on = true;
+	nr_ref = reference(_metadata, self, SLABS, ref);
 	for (i = 0; i < nr_ref && !_metadata->exit_code; i++) {
 		if (ref[i]->debugging || ref[i]->first)
 			continue;
@@ -1363,7 +1378,8 @@ TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 		fail_nth(_metadata, self, i + 1, true);
 		nr_failed++;
 	}
-	EXPECT_LT(0, nr_failed);
+	if (!_metadata->exit_code)
+		EXPECT_LT(0, nr_failed);
 }
 
 /* There's no file descriptor left for what is created. */
@@ -1493,6 +1509,120 @@ TEST_F(refused, signal_pending)
 	fd = __vcpu_fd_create(self->vm, VCPU_ID(1));
 	EXPECT_LE(0, fd);
 	kvm_close(fd);
+}
+
+/* A process with a limit on its memory, and what it does about that. */
+struct limited {
+	int turn;	/* of the process if odd, of the test if even */
+	int r;
+	bool fds_differ;
+};
+
+static bool wait_for_turn(struct limited *l, int odd)
+{
+	u64 start = now_ms();
+
+	while ((__atomic_load_n(&l->turn, __ATOMIC_SEQ_CST) & 1) != odd) {
+		if (timed_out(start, WAIT_S))
+			return false;
+		usleep(POLL_US);
+	}
+	return true;
+}
+
+static void next_turn(struct limited *l)
+{
+	__atomic_fetch_add(&l->turn, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Create a vCPU, until there's memory for it.  A page that has to be found while
+ * there's no memory would end the process, or keep it forever.
+ */
+static void create_within_limit(struct limited *l, const char *cgroup)
+{
+	struct kvm_vm *vm;
+	int fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (cg_enter_current(cgroup) || fault_knob_write("/proc/self/oom_score_adj", "-1000") ||
+	    mlockall(MCL_CURRENT | MCL_FUTURE))
+		_exit(KSFT_SKIP);
+
+	vm = vm_create_raw(false);
+	fd = next_fd(vm);
+	next_turn(l);
+	do {
+		if (!wait_for_turn(l, 1))
+			_exit(KSFT_FAIL);
+		l->r = __vcpu_fd_create(vm, VCPU_ID(0));
+		l->fds_differ = l->r < 0 && next_fd(vm) != fd;
+		next_turn(l);
+	} while (l->r < 0);
+	_exit(KSFT_PASS);
+}
+
+/* The memory cgroup has no room, and then a page more each time, until it has. */
+TEST_F_TIMEOUT(refused, memory_limit, SUBTEST_TIMEOUT_S)
+{
+	char root[PATH_MAX], limit[32], *cgroup;
+	int status, tries, nr_failed = 0;
+	struct limited *l;
+	long current;
+	pid_t pid;
+
+	if (cg_find_controller_root(root, sizeof(root), "memory"))
+		SKIP(return, "no cgroup v2 with the memory controller");
+	if (cg_read_strstr(root, "cgroup.subtree_control", "memory") &&
+	    cg_write(root, "cgroup.subtree_control", "+memory"))
+		SKIP(return, "can't enable the memory controller for a child cgroup");
+
+	cgroup = cg_name(root, "kvm_vcpu_create_fault");
+	ASSERT_NE(NULL, cgroup);
+	cg_destroy(cgroup);
+	ASSERT_EQ(0, cg_create(cgroup));
+	l = kvm_mmap(sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+	*l = (struct limited) { .turn = 1 };
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		create_within_limit(l, cgroup);
+	ASSERT_TRUE(wait_for_turn(l, 0))
+		TH_LOG("the process isn't ready after %d s", WAIT_S);
+
+	/* Also takes back what the CPUs have in stock. */
+	ASSERT_EQ(0, cg_write(cgroup, "memory.max", "0"));
+	current = cg_read_long(cgroup, "memory.current");
+	for (tries = 0; tries < MAX_LIMITS; tries++) {
+		snprintf(limit, sizeof(limit), "%ld", current + tries * (long)getpagesize());
+		ASSERT_EQ(0, cg_write(cgroup, "memory.max", limit));
+
+		next_turn(l);
+		ASSERT_TRUE(wait_for_turn(l, 0))
+			TH_LOG("%d pages: KVM_CREATE_VCPU doesn't return in %d s", tries, WAIT_S);
+		if (l->r >= 0)
+			break;
+		nr_failed++;
+		EXPECT_EQ(-ENOMEM, l->r)
+			TH_LOG("%d pages: want %s, got %s", tries, ret_name(-ENOMEM), ret_name(l->r));
+		EXPECT_FALSE(l->fds_differ)
+			TH_LOG("%d pages: a file descriptor is lost", tries);
+	}
+	EXPECT_LE(0, l->r)
+		TH_LOG("%d pages: want a vCPU, got %s", tries, ret_name(l->r));
+	EXPECT_LT(0, nr_failed)
+		TH_LOG("no memory at all: want %s, got a vCPU", ret_name(-ENOMEM));
+	ksft_print_msg("memory limit: a vCPU after %d failures, a page apart\n", nr_failed);
+
+	cg_write(cgroup, "memory.max", "max");
+	if (l->r < 0)
+		kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+
+	cg_destroy(cgroup);
+	free(cgroup);
 }
 
 int main(int argc, char *argv[])

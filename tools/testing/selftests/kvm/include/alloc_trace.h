@@ -28,7 +28,7 @@
 #include "kvm_lifecycle.h"
 
 #define TRACE_DIR		"/sys/kernel/tracing"
-#define TRACE_BUFFER_KB		"4096"
+#define TRACE_BUFFER_KB		"1024"
 
 #define TRACE_MAX_FRAMES	48
 
