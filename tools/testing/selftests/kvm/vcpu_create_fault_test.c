@@ -116,8 +116,9 @@ static const struct inner inners[] = {
 /* Functions of the allocators: who called them is who wants the memory. */
 static const char * const allocators[] = {
 	"kmem_cache_", "__kmalloc", "___kmalloc", "kmalloc", "__kvmalloc", "kvmalloc", "kmemdup",
-	"__vmalloc", "vmalloc", "vzalloc", "alloc_vmap_area", "__get_vm_area_node", "vmap_", "__vmap_",
-	"__alloc_", "alloc_pages", "alloc_frozen_pages", "get_free_pages", "get_zeroed_page",
+	"__vmalloc", "vmalloc", "vzalloc", "alloc_vmap_area", "__get_vm_area_node", "vmap_",
+	"__vmap_", "__alloc_", "alloc_pages", "alloc_frozen_pages", "get_free_pages",
+	"get_zeroed_page",
 	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc",
 	"xas_", "__xas_", "__xa_",
 };
@@ -255,7 +256,7 @@ static long slab_objects(const char *cache)
 	return strtol(buf, NULL, 10);
 }
 
-FIXTURE(fault) {
+struct fault_test {
 	struct env e;
 	struct fault_injection fi;
 	struct alloc_trace trace;
@@ -265,6 +266,10 @@ FIXTURE(fault) {
 	bool go_on;		/* after a failure of all allocations */
 	enum kind kind;
 	long objects[ARRAY_SIZE(caches)];
+};
+
+FIXTURE(fault) {
+	struct fault_test t;
 };
 
 FIXTURE_VARIANT(fault) {
@@ -466,7 +471,7 @@ static bool creates_vcpu(const struct op *op)
 
 FIXTURE_SETUP(fault)
 {
-	struct env *e = &self->e;
+	struct env *e = &self->t.e;
 	const char *missing;
 	int i;
 
@@ -479,16 +484,16 @@ FIXTURE_SETUP(fault)
 		.rec = -1,
 		.avic = -1,
 	};
-	self->fi.nth_fd = -1;
-	self->trace.instance[0] = '\0';
-	self->log = -1;
-	self->verbose = false;
-	self->go_on = false;
+	self->t.fi.nth_fd = -1;
+	self->t.trace.instance[0] = '\0';
+	self->t.log = -1;
+	self->t.verbose = false;
+	self->t.go_on = false;
 	for (i = 0; i < (int)ARRAY_SIZE(caches); i++)
-		self->objects[i] = slab_objects(caches[i]);
-	self->kmsg = kmsg_open();
-	if (self->kmsg < 0)
-		SKIP(return, "/dev/kmsg: %s", strerror(-self->kmsg));
+		self->t.objects[i] = slab_objects(caches[i]);
+	self->t.kmsg = kmsg_open();
+	if (self->t.kmsg < 0)
+		SKIP(return, "/dev/kmsg: %s", strerror(-self->t.kmsg));
 
 	if (variant->op.ring && !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
 	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
@@ -511,8 +516,8 @@ FIXTURE_SETUP(fault)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	self->log = kmsg_open();
-	ASSERT_LE(0, self->log);
+	self->t.log = kmsg_open();
+	ASSERT_LE(0, self->t.log);
 	e->rec = kvm_lifecycle_open(_metadata, "vcpu_index");
 	e->dev_kvm = open_path_or_exit(KVM_DEV_PATH, O_RDWR);
 	e->vcpu_id = e->op->id == LAST_ID ? kvm_check_cap(KVM_CAP_MAX_VCPU_ID) - 1 : e->op->id;
@@ -520,27 +525,27 @@ FIXTURE_SETUP(fault)
 
 FIXTURE_TEARDOWN(fault)
 {
-	struct env *e = &self->e;
+	struct env *e = &self->t.e;
 	int i;
 
-	alloc_trace_end(&self->trace);
-	if (variant->op.cache && self->fi.nth_fd >= 0)
-		fault_disarm_cache(&self->fi);
-	fault_injection_end(&self->fi);
+	alloc_trace_end(&self->t.trace);
+	if (variant->op.cache && self->t.fi.nth_fd >= 0)
+		fault_disarm_cache(&self->t.fi);
+	fault_injection_end(&self->t.fi);
 	if (e->rec >= 0)
 		close(e->rec);
 	if (e->avic >= 0)
 		close(e->avic);
-	if (self->log >= 0)
-		close(self->log);
+	if (self->t.log >= 0)
+		close(self->t.log);
 	for (i = 0; i < (int)ARRAY_SIZE(caches) && !e->vm; i++) {
 		long objects = slab_objects(caches[i]);
 
-		EXPECT_EQ(self->objects[i], objects)
-			TH_LOG("%s: %ld objects before, %ld after", caches[i], self->objects[i],
+		EXPECT_EQ(self->t.objects[i], objects)
+			TH_LOG("%s: %ld objects before, %ld after", caches[i], self->t.objects[i],
 			       objects);
 	}
-	kmsg_close(_metadata, self->kmsg);
+	kmsg_close(_metadata, self->t.kmsg);
 }
 
 /* All that this process has done with vCPUs of the operation's ID since the last look. */
@@ -555,7 +560,8 @@ static void read_events(struct __test_metadata *_metadata, struct env *e, struct
 		ASSERT_LT(0, r)
 			TH_LOG("read vcpu_index: %s", strerror(-r));
 		for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-			ASSERT_EQ(5, sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &id, &idx))
+			r = sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &id, &idx);
+			ASSERT_EQ(5, r)
 				TH_LOG("vcpu_index: '%s'", line);
 			if (tgid != getpid() || (u32)id != e->vcpu_id)
 				continue;
@@ -574,7 +580,7 @@ static void read_avic(struct __test_metadata *_metadata, struct env *e, struct a
 	char buf[8192], *line, *save;
 	unsigned long long val;
 	unsigned int id;
-	int idx;
+	int idx, n;
 
 	memset(a, 0, sizeof(*a));
 	if (e->avic < 0)
@@ -583,8 +589,10 @@ static void read_avic(struct __test_metadata *_metadata, struct env *e, struct a
 	ASSERT_EQ(0, __kvm_lifecycle_write(e->avic, "%d", e->vm->fd));
 	ASSERT_LT(0, kvm_lifecycle_read(e->avic, buf, sizeof(buf)));
 	line = strtok_r(buf, "\n", &save);
-	ASSERT_EQ(5, sscanf(line, "vm_id %u listed %d physical %d logical %d inhibited %lx",
-			    &a->vm_id, &a->listed, &a->physical, &a->logical, &a->inhibits));
+	n = sscanf(line, "vm_id %u listed %d physical %d logical %d inhibited %lx", &a->vm_id,
+		   &a->listed, &a->physical, &a->logical, &a->inhibits);
+	ASSERT_EQ(5, n)
+		TH_LOG("avic: '%s'", line);
 	while ((line = strtok_r(NULL, "\n", &save))) {
 		if (sscanf(line, "entry %u %llx", &id, &val) == 2) {
 			if (id == e->vcpu_id)
@@ -817,9 +825,7 @@ static struct site *site_of_names(int nr, const char * const *names, const u64 *
 	char buf[8192];
 
 	for (i = 0; i < nr && !is_syscall_entry(names[i]); i++) {
-		if (i < MAX_HEAD && (!strcmp(names[i], "should_failslab") ||
-			      !strcmp(names[i], "should_fail_alloc_page") ||
-			      !strcmp(names[i], "should_fail_ex")))
+		if (i < MAX_HEAD && begins_with(names[i], "should_fail"))
 			start = i + 1;
 		if (is_inner(names[i], &inner)) {
 			start = i + 1;
@@ -833,8 +839,8 @@ static struct site *site_of_names(int nr, const char * const *names, const u64 *
 	} else {
 		buf[0] = '\0';
 		for (i = start; i < nr; i++) {
-			len += snprintf(buf + len, sizeof(buf) - len, "%s%s", i > start ? " < " : "",
-					names[i]);
+			len += snprintf(buf + len, sizeof(buf) - len, "%s%s",
+					i > start ? " < " : "", names[i]);
 			if (i > start)
 				len += snprintf(buf + len, sizeof(buf) - len, "+0x%llx",
 						(unsigned long long)offsets[i]);
@@ -942,25 +948,25 @@ static struct site *site_in_log(int fd)
 	return r < nr ? site_of_names(nr - r, ptrs + r, offsets + r) : NULL;
 }
 
-static void set_verbose(FIXTURE_DATA(fault) *self, bool on)
+static void set_verbose(struct fault_test *ft, bool on)
 {
-	if (self->verbose == on)
+	if (ft->verbose == on)
 		return;
 	fault_knob_write(FAULT_FAILSLAB "verbose", on ? "2" : "0");
 	fault_knob_write(FAULT_PAGE "verbose", on ? "2" : "0");
-	self->verbose = on;
+	ft->verbose = on;
 }
 
 /*
  * Whether slabs or pages fail is a matter of their own: one allocation more or
  * less, as the stock of a slab has it, would make each count another one.
  */
-static void set_kind(FIXTURE_DATA(fault) *self, enum kind kind)
+static void set_kind(struct fault_test *ft, enum kind kind)
 {
-	self->kind = kind;
+	ft->kind = kind;
 	fault_knob_write(FAULT_PAGE "min-order", kind == PAGES ? "0" : "99");
 	fault_knob_write(FAULT_FAILSLAB "cache-filter",
-			 kind == PAGES || self->e.op->cache ? "Y" : "N");
+			 kind == PAGES || ft->e.op->cache ? "Y" : "N");
 }
 
 /* The tracer sees allocations of any kind, fail-nth only those that may fail. */
@@ -989,11 +995,11 @@ static void drop_others(struct alloc_trace *t, enum kind kind, const char *calle
  * Do the operation, with a failure of the @nth allocation, or from it @onwards.
  * @failed is the site that failed, if any.
  */
-static int run_op(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, unsigned int nth,
+static int run_op(struct __test_metadata *_metadata, struct fault_test *ft, unsigned int nth,
 		  bool onwards, struct site **failed)
 {
-	struct fault_injection *fi = &self->fi;
-	struct alloc_trace *t = &self->trace;
+	struct fault_injection *fi = &ft->fi;
+	struct alloc_trace *t = &ft->trace;
 	struct site *site, *logged;
 	unsigned int left;
 	int r, i, first;
@@ -1001,12 +1007,12 @@ static int run_op(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, 
 
 	alloc_trace_switch(t, true);
 	ASSERT_EQ(0, onwards ? fault_arm_onwards(fi, nth) : fault_arm(fi, nth));
-	r = self->e.op->run(&self->e);
+	r = ft->e.op->run(&ft->e);
 	left = fault_left(fi);
 	fault = fault_disarm_onwards(fi);
 	alloc_trace_switch(t, false);
 	alloc_trace_read(t);
-	drop_others(t, self->kind, self->e.op->caller);
+	drop_others(t, ft->kind, ft->e.op->caller);
 
 	/* The tracer and fail-nth have seen the same allocations. */
 	if (fault) {
@@ -1023,7 +1029,7 @@ static int run_op(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, 
 	for (i = 0; i < t->nr; i++) {
 		site = site_of_stack(&t->stacks[i]);
 		site->at = i + 1;
-		site->kind = self->kind;
+		site->kind = ft->kind;
 		site->by_success |= !fault;
 		if (i == first)
 			*failed = site;
@@ -1033,18 +1039,18 @@ static int run_op(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, 
 			site->failed++;
 	}
 
-	if (*failed && self->verbose && !onwards) {
-		logged = site_in_log(self->log);
+	if (*failed && ft->verbose && !onwards) {
+		logged = site_in_log(ft->log);
 		if (logged) {
 			EXPECT_EQ(logged, *failed)
-				TH_LOG("allocation %u has failed at '%s', says the log, and not at '%s'",
-				       nth, logged->name, (*failed)->name);
+				TH_LOG("allocation %u: the log says '%s' has failed, not '%s'", nth,
+				       logged->name, (*failed)->name);
 			(*failed)->logged = true;
 		}
 	}
 
-	if (r >= 0 && !self->e.op->no_fd)
-		self->e.new_fd = r;
+	if (r >= 0 && !ft->e.op->no_fd)
+		ft->e.new_fd = r;
 	return r;
 }
 
@@ -1107,18 +1113,18 @@ static bool is_errno_of(const struct alloc_trace *t, int first, int last, int r)
  * Have the operation fail at its @nth allocation, and see that it is undone and
  * can be done.  Returns the site, or NULL if there was no such allocation.
  */
-static struct site *fail_nth(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+static struct site *fail_nth(struct __test_metadata *_metadata, struct fault_test *ft,
 			     unsigned int nth, bool onwards)
 {
-	struct alloc_trace *t = &self->trace;
+	struct alloc_trace *t = &ft->trace;
 	struct site *failed, *next = NULL;
-	struct env *e = &self->e;
+	struct env *e = &ft->e;
 	char how[80];
 	int r, retry;
 
 	env_create(_metadata, e);
-	r = run_op(_metadata, self, nth, onwards, &failed);
-	snprintf(how, sizeof(how), "%s %u%s failed, %s", self->kind == PAGES ? "page" : "slab", nth,
+	r = run_op(_metadata, ft, nth, onwards, &failed);
+	snprintf(how, sizeof(how), "%s %u%s failed, %s", ft->kind == PAGES ? "page" : "slab", nth,
 		 onwards ? " and each later one" : "", ret_name(r));
 	if (failed) {
 		next = next_site(t, nth);
@@ -1137,19 +1143,20 @@ static struct site *fail_nth(struct __test_metadata *_metadata, FIXTURE_DATA(fau
 
 		expect_undone(_metadata, e, onwards, how);
 		/* Whether the VM has survived that is the matter of another test. */
-		if (onwards && !self->go_on) {
+		if (onwards && !ft->go_on) {
 			env_destroy(e);
 			return failed;
 		}
 		retry = e->op->run(e);
 		EXPECT_LE(0, retry)
-			TH_LOG("%s, then the same again: want success, got %s", how, ret_name(retry));
+			TH_LOG("%s, then the same again: want success, got %s", how,
+			       ret_name(retry));
 		if (!e->op->no_fd)
 			e->new_fd = retry;
 	}
 	if (!_metadata->exit_code)
 		expect_done(_metadata, e, how);
-	EXPECT_NO_SPLAT(self->kmsg);
+	EXPECT_NO_SPLAT(ft->kmsg);
 	if (_metadata->exit_code)
 		TH_LOG("%s: %s", how, failed ? failed->name : "-");
 	env_destroy(e);
@@ -1158,13 +1165,13 @@ static struct site *fail_nth(struct __test_metadata *_metadata, FIXTURE_DATA(fau
 }
 
 /* As above, for a site, and whichever others fail until this one does. */
-static bool fail_site(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+static bool fail_site(struct __test_metadata *_metadata, struct fault_test *ft,
 		      struct site *site, bool onwards)
 {
 	int i;
 
 	for (i = 0; i < MAX_TRIES && !_metadata->exit_code; i++) {
-		if (fail_nth(_metadata, self, site->at, onwards) == site)
+		if (fail_nth(_metadata, ft, site->at, onwards) == site)
 			return true;
 	}
 	return false;
@@ -1256,7 +1263,7 @@ static void judge_sites(struct __test_metadata *_metadata, const char *variant_n
 			} else {
 				harmless_sites++;
 				EXPECT_TRUE(!!find_harmless(site, &why))
-					TH_LOG("can fail, and nobody says why that does no harm: %s",
+					TH_LOG("fails, and nobody says why that is harmless: %s",
 					       site->name);
 			}
 		}
@@ -1264,59 +1271,61 @@ static void judge_sites(struct __test_metadata *_metadata, const char *variant_n
 			site->failed, site->logged ? "logged" : "-", why ?: "-", site->name);
 	}
 	fclose(f);
-	ksft_print_msg("sites: %d reached, %d fail the operation, %d harmless (%d of %d only if what is tried instead fails, too; %d only after a failure, %d of the kernel's debugging)\n",
-		       reached, fatal + retried, harmless_sites, retried, fatal + retried, instead,
-		       debugging);
+	ksft_print_msg("sites: %d reached, %d fail the operation, %d harmless\n", reached,
+		       fatal + retried, harmless_sites);
+	ksft_print_msg("sites: %d of these fail it only if what is tried instead fails, too\n",
+		       retried);
+	ksft_print_msg("sites: %d are reached only after a failure, %d are the debugging's own\n",
+		       instead, debugging);
 	EXPECT_LT(0, fatal + retried);
 }
 
 /* Returns NULL, or the reason why allocations can't be made to fail, or be seen. */
-static const char *begin_faults(FIXTURE_DATA(fault) *self)
+static const char *begin_faults(struct fault_test *ft)
 {
-	const char *missing = fault_injection_begin(&self->fi);
+	const char *missing = fault_injection_begin(&ft->fi);
 
 	if (!missing && fault_begin_onwards())
 		missing = "no fault injection: probability";
-	if (!missing && self->e.op->cache && fault_filter_cache(&self->fi, self->e.op->cache))
+	if (!missing && ft->e.op->cache && fault_filter_cache(&ft->fi, ft->e.op->cache))
 		missing = "can't make one slab cache fail";
-	return missing ?: alloc_trace_begin(&self->trace);
+	return missing ?: alloc_trace_begin(&ft->trace);
 }
 
 /* What the operation allocates if nothing fails.  Returns how many allocations those are. */
-static int reference(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, enum kind kind,
+static int reference(struct __test_metadata *_metadata, struct fault_test *ft, enum kind kind,
 		     struct site **ref)
 {
-	struct env *e = &self->e;
+	struct env *e = &ft->e;
 	struct site *failed;
 	int i;
 
-	set_kind(self, kind);
+	set_kind(ft, kind);
 	env_create(_metadata, e);
-	ASSERT_LE(0, run_op(_metadata, self, NTH_NONE, false, &failed));
+	ASSERT_LE(0, run_op(_metadata, ft, NTH_NONE, false, &failed));
 	expect_done(_metadata, e, "no failure");
-	for (i = 0; i < self->trace.nr; i++)
-		ref[i] = site_of_stack(&self->trace.stacks[i]);
+	for (i = 0; i < ft->trace.nr; i++)
+		ref[i] = site_of_stack(&ft->trace.stacks[i]);
 	env_destroy(e);
-	return self->trace.nr;
+	return ft->trace.nr;
 }
 
 /* Fail each allocation of one kind. */
-static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, enum kind kind)
+static int fail_each(struct __test_metadata *_metadata, struct fault_test *ft, enum kind kind)
 {
 	struct site *failed, *ref[TRACE_MAX_CALLS];
-	int i, nr_ref = reference(_metadata, self, kind, ref);
+	int i, nr_ref = reference(_metadata, ft, kind, ref);
 	unsigned int nth;
 
 	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
 		if ((int)nth <= nr_ref && is_failed_enough(ref, nr_ref, nth - 1))
 			continue;
-		set_verbose(self, (int)nth > nr_ref || !ref[nth - 1]->failed);
-		failed = fail_nth(_metadata, self, nth, false);
+		set_verbose(ft, (int)nth > nr_ref || !ref[nth - 1]->failed);
+		failed = fail_nth(_metadata, ft, nth, false);
 		if (!failed)
 			break;
-
 	}
-	set_verbose(self, false);
+	set_verbose(ft, false);
 	ASSERT_LT(nth, MAX_NTH);
 
 	/* Those that are reached now and then, as an allocator's stock has it. */
@@ -1324,7 +1333,7 @@ static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *sel
 		struct site *site = &sites[i];
 
 		if (site->by_success && site->kind == kind && !site->stock && !site->failed)
-			fail_site(_metadata, self, site, false);
+			fail_site(_metadata, ft, site, false);
 	}
 
 	/* Something else may be tried instead, or be needed to undo it. */
@@ -1332,23 +1341,23 @@ static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *sel
 		struct site *site = &sites[i];
 
 		if (site->more && site->kind == kind && !site->debugging && !site->retried)
-			fail_site(_metadata, self, site, true);
+			fail_site(_metadata, ft, site, true);
 	}
 	return nr_ref;
 }
 
 TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
 {
-	const char *missing = begin_faults(self);
+	const char *missing = begin_faults(&self->t);
 	u64 start = now_ms();
 	int slabs, pages = 0;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	slabs = fail_each(_metadata, self, SLABS);
+	slabs = fail_each(_metadata, &self->t, SLABS);
 	if (!variant->op.cache && !_metadata->exit_code)
-		pages = fail_each(_metadata, self, PAGES);
+		pages = fail_each(_metadata, &self->t, PAGES);
 
 	ksft_print_msg("allocations: %d of slabs, %d of pages; %llu ms\n", slabs, pages,
 		       (unsigned long long)(now_ms() - start));
@@ -1362,20 +1371,20 @@ TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
  */
 TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 {
-	const char *missing = begin_faults(self);
+	const char *missing = begin_faults(&self->t);
 	struct site *ref[TRACE_MAX_CALLS];
 	int i, nr_ref, nr_failed = 0;
 
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	self->go_on = true;
-	nr_ref = reference(_metadata, self, SLABS, ref);
+	self->t.go_on = true;
+	nr_ref = reference(_metadata, &self->t, SLABS, ref);
 	for (i = 0; i < nr_ref && !_metadata->exit_code; i++) {
 		if (ref[i]->debugging || ref[i]->first)
 			continue;
 		ref[i]->first = true;
-		fail_nth(_metadata, self, i + 1, true);
+		fail_nth(_metadata, &self->t, i + 1, true);
 		nr_failed++;
 	}
 	if (!_metadata->exit_code)
@@ -1385,7 +1394,7 @@ TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 /* There's no file descriptor left for what is created. */
 TEST_F_TIMEOUT(fault, no_file_descriptor, SUBTEST_TIMEOUT_S)
 {
-	struct env *e = &self->e;
+	struct env *e = &self->t.e;
 	struct rlimit old;
 	int r;
 
@@ -1399,7 +1408,8 @@ TEST_F_TIMEOUT(fault, no_file_descriptor, SUBTEST_TIMEOUT_S)
 			TH_LOG("nothing has a file descriptor: want success, got %s", ret_name(r));
 	} else {
 		EXPECT_EQ(-EMFILE, r)
-			TH_LOG("no file descriptor: want %s, got %s", ret_name(-EMFILE), ret_name(r));
+			TH_LOG("no file descriptor: want %s, got %s", ret_name(-EMFILE),
+			       ret_name(r));
 		expect_undone(_metadata, e, false, "no file descriptor");
 		r = e->op->run(e);
 		EXPECT_LE(0, r)
@@ -1409,7 +1419,7 @@ TEST_F_TIMEOUT(fault, no_file_descriptor, SUBTEST_TIMEOUT_S)
 	}
 	if (!_metadata->exit_code)
 		expect_done(_metadata, e, "no file descriptor");
-	EXPECT_NO_SPLAT(self->kmsg);
+	EXPECT_NO_SPLAT(self->t.kmsg);
 	env_destroy(e);
 }
 
@@ -1605,7 +1615,8 @@ TEST_F_TIMEOUT(refused, memory_limit, SUBTEST_TIMEOUT_S)
 			break;
 		nr_failed++;
 		EXPECT_EQ(-ENOMEM, l->r)
-			TH_LOG("%d pages: want %s, got %s", tries, ret_name(-ENOMEM), ret_name(l->r));
+			TH_LOG("%d pages: want %s, got %s", tries, ret_name(-ENOMEM),
+			       ret_name(l->r));
 		EXPECT_FALSE(l->fds_differ)
 			TH_LOG("%d pages: a file descriptor is lost", tries);
 	}
@@ -1634,7 +1645,7 @@ int main(int argc, char *argv[])
 	load_kernel_symbols();
 	f = fopen(sites_path(), "we");
 	__TEST_REQUIRE(f, "can't write the list of sites, see SITES");
-	fprintf(f, "# operation, what a failure does, failures, log, why it is harmless, call stack\n");
+	fprintf(f, "# operation, what a failure does, failures, log, reason, call stack\n");
 	fclose(f);
 	ksft_print_msg("the sites are in %s\n", sites_path());
 

@@ -147,7 +147,7 @@ static inline void alloc_trace_end(struct alloc_trace *t)
 /* How the kernel lays out a recorded stack. */
 static inline bool trace_read_format(struct alloc_trace *t)
 {
-	char line[256];
+	char line[256], *offset;
 	FILE *f;
 
 	t->stack_id = -1;
@@ -158,10 +158,13 @@ static inline bool trace_read_format(struct alloc_trace *t)
 	if (!f)
 		return false;
 	while (fgets(line, sizeof(line), f)) {
-		sscanf(line, "ID: %d", &t->stack_id);
-		sscanf(line, " field:int size; offset:%d;", &t->size_offset);
-		if (strstr(line, "caller"))
-			sscanf(strstr(line, "offset:") ?: "", "offset:%d;", &t->caller_offset);
+		offset = strstr(line, "offset:");
+		if (!strncmp(line, "ID: ", 4))
+			t->stack_id = atoi(line + 4);
+		else if (offset && strstr(line, "int size;"))
+			t->size_offset = atoi(offset + strlen("offset:"));
+		else if (offset && strstr(line, " caller"))
+			t->caller_offset = atoi(offset + strlen("offset:"));
 	}
 	fclose(f);
 	return t->stack_id >= 0 && t->size_offset >= 0 && t->caller_offset >= 0;
