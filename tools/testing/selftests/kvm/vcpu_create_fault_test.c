@@ -49,7 +49,7 @@
 #define MAX_SITES		2048
 
 /* How often a site is tried that is only reached now and then. */
-#define MAX_TRIES		10
+#define MAX_TRIES		30
 
 /* The innermost frames of a stack, which are those of fault injection. */
 #define MAX_HEAD		6
