@@ -1202,18 +1202,22 @@ static bool is_failed_enough(struct site **ref, int nr_ref, int i)
  */
 static bool has_failed_elsewhere(const struct site *site)
 {
-	const char *end, *why;
+	const char *frame, *why;
+	size_t len = 0;
 	int i;
 
 	if (site->by_success && !site->stock)
 		return false;
 
-	end = find_harmless(site, &why);
+	/* From the allocator to where it is known to do no harm. */
+	frame = find_harmless(site, &why);
+	if (frame)
+		len = (next_frame(frame) ?: frame + strlen(frame)) - site->name;
 	for (i = 0; i < nr_sites; i++) {
 		if (site->caller != site->name && (sites[i].fatal || sites[i].retried) &&
 		    !strcmp(sites[i].caller, site->caller))
 			return true;
-		if (end && sites[i].failed && !strncmp(sites[i].name, site->name, end - site->name))
+		if (len && sites[i].failed && !strncmp(sites[i].name, site->name, len))
 			return true;
 	}
 	return false;
@@ -1236,6 +1240,7 @@ static const char *site_verdict(const struct site *site)
 static void judge_sites(struct __test_metadata *_metadata, const char *variant_name)
 {
 	int i, reached = 0, fatal = 0, retried = 0, harmless_sites = 0, instead = 0, debugging = 0;
+	int logged = 0;
 	const char *path = sites_path();
 	FILE *f;
 
@@ -1256,6 +1261,7 @@ static void judge_sites(struct __test_metadata *_metadata, const char *variant_n
 			instead++;
 		} else {
 			reached++;
+			logged += site->logged;
 			if (site->fatal) {
 				fatal++;
 			} else if (site->retried && !find_harmless(site, &why)) {
@@ -1275,6 +1281,7 @@ static void judge_sites(struct __test_metadata *_metadata, const char *variant_n
 		       fatal + retried, harmless_sites);
 	ksft_print_msg("sites: %d of these fail it only if what is tried instead fails, too\n",
 		       retried);
+	ksft_print_msg("sites: %d of these are named by the kernel's log as well\n", logged);
 	ksft_print_msg("sites: %d are reached only after a failure, %d are the debugging's own\n",
 		       instead, debugging);
 	EXPECT_LT(0, fatal + retried);
