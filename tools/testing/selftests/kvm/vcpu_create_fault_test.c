@@ -1181,18 +1181,20 @@ static bool fail_site(struct __test_metadata *_metadata, struct fault_test *ft,
  * Some sites are reached over and over again, e.g. for each file in debugfs: the
  * first time and the last one are enough.
  */
-static bool is_failed_enough(struct site **ref, int nr_ref, int i)
+static bool is_reached_later(struct site **ref, int nr_ref, int i)
 {
-	struct site *site = ref[i];
 	int next;
 
-	if (!site->failed || site->debugging)
-		return site->failed;
 	for (next = i + 1; next < nr_ref; next++) {
-		if (ref[next] == site)
+		if (ref[next] == ref[i])
 			return true;
 	}
 	return false;
+}
+
+static bool is_failed_enough(struct site **ref, int nr_ref, int i)
+{
+	return ref[i]->failed && (ref[i]->debugging || is_reached_later(ref, nr_ref, i));
 }
 
 /*
@@ -1388,7 +1390,7 @@ TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 	self->t.go_on = true;
 	nr_ref = reference(_metadata, &self->t, SLABS, ref);
 	for (i = 0; i < nr_ref && !_metadata->exit_code; i++) {
-		if (ref[i]->debugging || ref[i]->first)
+		if (ref[i]->debugging || (ref[i]->first && is_reached_later(ref, nr_ref, i)))
 			continue;
 		ref[i]->first = true;
 		fail_nth(_metadata, &self->t, i + 1, true);
