@@ -1325,6 +1325,7 @@ static int fail_each(struct __test_metadata *_metadata, struct fault_test *ft, e
 	struct site *failed, *ref[TRACE_MAX_CALLS];
 	int i, nr_ref = reference(_metadata, ft, kind, ref);
 	unsigned int nth;
+	const char *why;
 
 	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
 		if ((int)nth <= nr_ref && is_failed_enough(ref, nr_ref, nth - 1))
@@ -1349,7 +1350,8 @@ static int fail_each(struct __test_metadata *_metadata, struct fault_test *ft, e
 	for (i = 0; i < nr_sites; i++) {
 		struct site *site = &sites[i];
 
-		if (site->more && site->kind == kind && !site->debugging && !site->retried)
+		if (site->more && site->kind == kind && !site->debugging && !site->retried &&
+		    !find_harmless(site, &why))
 			fail_site(_metadata, ft, site, true);
 	}
 	return nr_ref;
