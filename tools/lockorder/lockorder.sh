@@ -61,6 +61,10 @@ trusted()
 		echo "$1/lockdep_chains has no chain of locks in it, so it is not from /proc/lockdep_chains"
 		return 1
 	}
+	grep -qE ': &kvm->lock(#[0-9]+)?$' "$1/lockdep" || {
+		echo "lockdep knows no &kvm->lock in $1/lockdep, so no VM was made there, or KVM's locks are initialized under other names"
+		return 1
+	}
 	[ -n "$FROM" ] || [ "$(cat "$1/kernel" 2>/dev/null)" = "$(basename "$(readlink -f "$CACHE/out/$BASE-$arch-all")")" ] || {
 		echo "$1 is from another kernel than the one that the lab has built last"
 		return 1
