@@ -233,6 +233,7 @@ kit_tests()
 	accepts 'kit: the table of needs has four fields a row' awk -F'\t' '!/^#/ && NF != 4 { print; bad = 1 } END { exit bad }' "$WORK/kit/needs"
 	refuses 'kit: not as root' '^run: the tests need root: sudo ./run$' as_nobody "$run"
 	refuses 'kit: an unknown option' '^run: unknown option --all: see ./run -h$' "$run" --all
+	refuses 'kit: a limit that is none' '^run: --limit takes a number of seconds: ' "$run" --limit soon
 	refuses 'kit: an unknown test' '^run: unknown test no_test: choose from one_test other_test$' "$run" -t one_test -t no_test
 	accepts 'kit: the list of tests' "$run" --list
 	said 'kit: a line a test' '^other_test$'
@@ -259,7 +260,7 @@ kit_tests()
 	refuses 'kit: a test that is left out' '^1\.\.0 # SKIP some reason$' \
 		"$WORK/kit/in_kvm" "$WORK" "$one" 9 env --ignore-environment ./leaves
 	rm "$WORK/left_out"
-	refuses 'kit: no time is left for a test' '^1\.\.0 # SKIP a run may take 5 minutes, and they are over: ./run --test leaves$' \
+	refuses 'kit: no time is left for a test' '^1\.\.0 # SKIP the time for a run is over: ./run --test leaves, ' \
 		env KIT_DEADLINE=1 "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves
 	refuses 'kit: a test that fails' '^took [0-9] s$' "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves fast
 	accepts 'kit: and what it leaves is ended' ended "$(cat "$WORK/left")"
