@@ -9,6 +9,7 @@
 #include <linux/kprobes.h>
 #include <linux/nmi.h>
 #include <linux/pid.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
 
@@ -65,6 +66,33 @@ static void kvml_pause_disarm(struct kvml_pause_point *p)
 	p->tid = NULL;
 	p->armed = false;
 	atomic_dec(&kvml_pauses);
+}
+
+/* Who is inside goes on now, and nobody is held any more, but the probe stays. */
+static int kvml_pause_open_up(struct kvml_pause_point *p)
+{
+	if (!p->armed)
+		return -EINVAL;
+
+	WRITE_ONCE(p->released, true);
+	/* Handlers run with preemption disabled; whoever comes from now on isn't held. */
+	synchronize_rcu_expedited();
+	return 0;
+}
+
+/* As if it had just been armed.  Who comes through right now is held then, or isn't held at all. */
+static int kvml_pause_again(struct kvml_pause_point *p)
+{
+	int ret = kvml_pause_open_up(p);
+
+	if (ret)
+		return ret;
+
+	atomic_set(&p->done, 0);
+	atomic_set(&p->hits, 0);
+	/* Who is held from now on finds the counters at 0. */
+	smp_store_release(&p->released, false);
+	return 0;
 }
 
 static int kvml_pause_arm(struct kvml_pause_point *p, char **field)
@@ -137,6 +165,10 @@ static int kvml_pause_write(void *state, char *cmd)
 
 	switch (kvml_split(cmd, field, ARRAY_SIZE(field))) {
 	case 1:
+		if (!strcmp(field[0], "open"))
+			return kvml_pause_open_up(p);
+		if (!strcmp(field[0], "again"))
+			return kvml_pause_again(p);
 		if (strcmp(field[0], "release"))
 			return -EINVAL;
 		kvml_pause_disarm(p);

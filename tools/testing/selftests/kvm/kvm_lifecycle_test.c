@@ -618,6 +618,8 @@ TEST_F_TIMEOUT(lifecycle, pause, SUBTEST_TIMEOUT_S)
 			   MAX_TOTAL_US / MAX_HITS + 1, MAX_HITS);
 	expect_refused_fmt(fd, ENOENT, "no_such_function %d 1000 1", tid);
 	expect_refused_fmt(fd, EINVAL, "release 1");
+	expect_refused_fmt(fd, EINVAL, "open");
+	expect_refused_fmt(fd, EINVAL, "again");
 
 	/* None of these has armed anything. */
 	paused_call(t);
@@ -632,6 +634,19 @@ TEST_F_TIMEOUT(lifecycle, pause, SUBTEST_TIMEOUT_S)
 	EXPECT_LE(delay_ms, paused_call(t));
 	paused_call(t);
 	expect_text(_metadata, fd, "hits 2 inside 0 done 2\n", "two hits");
+
+	/* So often again, unless it's opened up. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "again"));
+	expect_text(_metadata, fd, "hits 0 inside 0 done 0\n", "again");
+	EXPECT_LE(delay_ms, paused_call(t));
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "open"));
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 1 inside 0 done 1\n", "open");
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "again"));
+	EXPECT_LE(delay_ms, paused_call(t));
+	EXPECT_LE(delay_ms, paused_call(t));
+	paused_call(t);
+	expect_text(_metadata, fd, "hits 2 inside 0 done 2\n", "two more hits");
 
 	/* Another file is another pause point. */
 	fd2 = kvm_lifecycle_open(_metadata, "pause");

@@ -57,7 +57,8 @@
 /* More pages than a vCPU takes. */
 #define MAX_LIMITS		64
 
-#define NO_INDEX		(-1)
+/* VMs, none of which takes less than a page, and all of which give it back. */
+#define NR_CHARGED_VMS		100
 
 /* IDs that differ from every index in use, so that neither passes for the other. */
 #define VCPU_ID(idx)		((idx) + 2)
@@ -70,8 +71,6 @@
 
 /* Stands for the highest ID that there is. */
 #define LAST_ID			UINT_MAX
-
-#define AVIC_ENTRY_VALID	BIT_ULL(63)
 
 /* For the vCPUs of any operation. */
 #define NR_REDISTS		2
@@ -178,27 +177,6 @@ static struct {
 	struct site *site;
 } stacks_seen[4 * MAX_SITES];
 
-/* Of the vCPU that an operation creates. */
-enum event_type { EV_CREATE, EV_POSTCREATE, EV_DESTROY, NR_EVENT_TYPES };
-
-static const char * const event_names[] = { "create", "postcreate", "destroy" };
-
-struct events {
-	int nr[NR_EVENT_TYPES];
-	int idx[NR_EVENT_TYPES];
-};
-
-struct avic_state {
-	u32 vm_id;
-	int listed;
-	int physical;
-	int logical;
-	unsigned long inhibits;
-	u64 entry;		/* of the vCPU that the operation creates */
-	u64 backing;
-	u64 entry0;		/* of vCPU0 */
-};
-
 /* An operation's surroundings. */
 struct env {
 	const struct op *op;
@@ -212,7 +190,7 @@ struct env {
 	int new_fd;		/* what the operation has created */
 	int next_fd;
 	int rec;
-	int avic;
+	bool avic;
 	struct avic_state before;
 };
 
@@ -492,10 +470,9 @@ FIXTURE_SETUP(fault)
 		.its_fd = -1,
 		.new_fd = -1,
 		.rec = -1,
-		.avic = -1,
 	};
 	self->t.fi.nth_fd = -1;
-	self->t.trace.instance[0] = '\0';
+	self->t.trace.func.instance[0] = '\0';
 	self->t.log = -1;
 	self->t.verbose = false;
 	self->t.go_on = false;
@@ -520,7 +497,7 @@ FIXTURE_SETUP(fault)
 	    kvm_get_module_param_bool("kvm_amd", "avic")) {
 		missing = kvm_lifecycle_missing("avic");
 		if (!missing)
-			e->avic = kvm_lifecycle_open(_metadata, "avic");
+			e->avic = true;
 	}
 #endif
 	if (missing)
@@ -544,8 +521,6 @@ FIXTURE_TEARDOWN(fault)
 	fault_injection_end(&self->t.fi);
 	if (e->rec >= 0)
 		close(e->rec);
-	if (e->avic >= 0)
-		close(e->avic);
 	if (self->t.log >= 0)
 		close(self->t.log);
 	for (i = 0; i < (int)ARRAY_SIZE(caches) && !e->vm; i++) {
@@ -558,68 +533,18 @@ FIXTURE_TEARDOWN(fault)
 	kmsg_close(_metadata, self->t.kmsg);
 }
 
-/* All that this process has done with vCPUs of the operation's ID since the last look. */
-static void read_events(struct __test_metadata *_metadata, struct env *e, struct events *ev)
-{
-	char buf[4096], what[16], *line, *save;
-	int tgid, tid, id, idx, i;
-	ssize_t r;
-
-	memset(ev, 0, sizeof(*ev));
-	while ((r = kvm_lifecycle_read(e->rec, buf, sizeof(buf)))) {
-		ASSERT_LT(0, r)
-			TH_LOG("read vcpu_index: %s", strerror(-r));
-		for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-			r = sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &id, &idx);
-			ASSERT_EQ(5, r)
-				TH_LOG("vcpu_index: '%s'", line);
-			if (tgid != getpid() || (u32)id != e->vcpu_id)
-				continue;
-			for (i = 0; i < NR_EVENT_TYPES; i++) {
-				if (strcmp(what, event_names[i]))
-					continue;
-				ev->nr[i]++;
-				ev->idx[i] = idx;
-			}
-		}
-	}
-}
-
 static void read_avic(struct __test_metadata *_metadata, struct env *e, struct avic_state *a)
 {
-	char buf[8192], *line, *save;
-	unsigned long long val;
-	unsigned int id;
-	int idx, n;
+	int r = e->avic ? avic_read(e->vm->fd, a) : 0;
 
-	memset(a, 0, sizeof(*a));
-	if (e->avic < 0)
-		return;
-
-	ASSERT_EQ(0, __kvm_lifecycle_write(e->avic, "%d", e->vm->fd));
-	ASSERT_LT(0, kvm_lifecycle_read(e->avic, buf, sizeof(buf)));
-	line = strtok_r(buf, "\n", &save);
-	n = sscanf(line, "vm_id %u listed %d physical %d logical %d inhibited %lx", &a->vm_id,
-		   &a->listed, &a->physical, &a->logical, &a->inhibits);
-	ASSERT_EQ(5, n)
-		TH_LOG("avic: '%s'", line);
-	while ((line = strtok_r(NULL, "\n", &save))) {
-		if (sscanf(line, "entry %u %llx", &id, &val) == 2) {
-			if (id == e->vcpu_id)
-				a->entry = val;
-			else if (id == VCPU_ID(0))
-				a->entry0 = val;
-		} else if (sscanf(line, "vcpu %u idx %d backing %llx", &id, &idx, &val) == 3 &&
-			   id == e->vcpu_id) {
-			a->backing = val;
-		}
-	}
+	ASSERT_EQ(0, r)
+		TH_LOG("avic: %s", strerror(-r));
 }
 
 /* The vCPUs, the vGIC and the VM that an operation finds. */
 static void env_create(struct __test_metadata *_metadata, struct env *e)
 {
-	struct events ev;
+	struct vcpu_events ev;
 	int i, fd;
 
 	e->vm = vm_create_raw(e->op->split_irqchip);
@@ -647,7 +572,7 @@ static void env_create(struct __test_metadata *_metadata, struct env *e)
 	}
 
 	read_avic(_metadata, e, &e->before);
-	read_events(_metadata, e, &ev);
+	read_vcpu_events(_metadata, e->rec, e->vcpu_id, &ev);
 	e->next_fd = next_fd(e->vm);
 }
 
@@ -667,12 +592,26 @@ static void env_destroy(struct env *e)
 	e->vm = NULL;
 }
 
+/* What is done with another vCPU changes nothing for vCPU0. */
+static void expect_first_entry(struct __test_metadata *_metadata, struct env *e,
+			       const struct avic_state *a, const char *how)
+{
+	u64 before = avic_entry(&e->before, VCPU_ID(0)), after = avic_entry(a, VCPU_ID(0));
+
+	if (e->vcpu_id == VCPU_ID(0))
+		return;
+	EXPECT_EQ(before, after)
+		TH_LOG("%s: the entry of vCPU %u was 0x%llx, is 0x%llx", how, VCPU_ID(0),
+		       (unsigned long long)before, (unsigned long long)after);
+}
+
 /* Nothing is left of an operation that has failed. */
 static void expect_undone(struct __test_metadata *_metadata, struct env *e, bool onwards,
 			  const char *how)
 {
 	struct avic_state a;
-	struct events ev;
+	struct vcpu_events ev;
+	u64 entry;
 	int fd;
 
 	fd = next_fd(e->vm);
@@ -682,7 +621,7 @@ static void expect_undone(struct __test_metadata *_metadata, struct env *e, bool
 	if (!creates_vcpu(e->op))
 		return;
 
-	read_events(_metadata, e, &ev);
+	read_vcpu_events(_metadata, e->rec, e->vcpu_id, &ev);
 	if (ev.nr[EV_CREATE])
 		EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
 			TH_LOG("%s: want index -1 in kvm_arch_vcpu_create(), got %d", how,
@@ -694,15 +633,14 @@ static void expect_undone(struct __test_metadata *_metadata, struct env *e, bool
 			TH_LOG("%s: want index -1 in kvm_arch_vcpu_destroy(), got %d", how,
 			       ev.idx[EV_DESTROY]);
 
-	if (e->avic < 0)
+	if (!e->avic)
 		return;
 	read_avic(_metadata, e, &a);
-	EXPECT_EQ(0, a.entry)
+	entry = avic_entry(&a, e->vcpu_id);
+	EXPECT_EQ(0, entry)
 		TH_LOG("%s: want no entry for vCPU %u, got 0x%llx", how, e->vcpu_id,
-		       (unsigned long long)a.entry);
-	EXPECT_EQ(e->before.entry0, a.entry0)
-		TH_LOG("%s: the entry of vCPU %u was 0x%llx, is 0x%llx", how, VCPU_ID(0),
-		       (unsigned long long)e->before.entry0, (unsigned long long)a.entry0);
+		       (unsigned long long)entry);
+	expect_first_entry(_metadata, e, &a, how);
 	/*
 	 * If there's no memory for the map of all local APICs either, KVM does without
 	 * it, and without AVIC, until the next time that it is asked for one.
@@ -743,10 +681,11 @@ static void expect_inhibits(struct __test_metadata *_metadata, struct env *e, co
 static void expect_done(struct __test_metadata *_metadata, struct env *e, const char *how)
 {
 	struct avic_state a;
-	struct events ev;
+	struct vcpu_events ev;
+	u64 entry, backing;
 
 	if (creates_vcpu(e->op)) {
-		read_events(_metadata, e, &ev);
+		read_vcpu_events(_metadata, e->rec, e->vcpu_id, &ev);
 		EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
 			TH_LOG("%s: want index -1 in kvm_arch_vcpu_create(), got %d", how,
 			       ev.idx[EV_CREATE]);
@@ -755,19 +694,20 @@ static void expect_done(struct __test_metadata *_metadata, struct env *e, const 
 			TH_LOG("%s: want index %d, got %d", how, e->op->nr_vcpus,
 			       ev.idx[EV_POSTCREATE]);
 		EXPECT_EQ(0, ev.nr[EV_DESTROY]);
-		if (e->avic >= 0) {
+		if (e->avic) {
 			read_avic(_metadata, e, &a);
 			EXPECT_TRUE(a.vm_id && a.listed && a.physical && a.logical)
 				TH_LOG("%s: VM ID %u, listed %d, physical %d, logical %d", how,
 				       a.vm_id, a.listed, a.physical, a.logical);
-			EXPECT_EQ(e->before.entry0, a.entry0);
+			expect_first_entry(_metadata, e, &a, how);
 		}
-		if (e->avic >= 0 && e->op->id != LAST_ID) {
+		if (e->avic && e->op->id != LAST_ID) {
 			expect_inhibits(_metadata, e, how);
-			EXPECT_TRUE((a.entry & AVIC_ENTRY_VALID) && a.backing &&
-				    (a.entry & a.backing) == a.backing)
+			entry = avic_entry(&a, e->vcpu_id);
+			backing = avic_backing(&a, e->vcpu_id);
+			EXPECT_TRUE(avic_entry_is_of(entry, backing))
 				TH_LOG("%s: entry 0x%llx, but the APIC's page is 0x%llx", how,
-				       (unsigned long long)a.entry, (unsigned long long)a.backing);
+				       (unsigned long long)entry, (unsigned long long)backing);
 		}
 	}
 	if (e->op->use)
@@ -1572,12 +1512,13 @@ static void next_turn(struct limited *l)
 
 /*
  * Create a vCPU, until there's memory for it.  A page that has to be found while
- * there's no memory would end the process, or keep it forever.
+ * there's no memory would end the process, or keep it forever.  Then do it for
+ * many VMs, and take them all along.
  */
 static void create_within_limit(struct limited *l, const char *cgroup)
 {
 	struct kvm_vm *vm;
-	int fd;
+	int fd, i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (cg_enter_current(cgroup) || fault_knob_write("/proc/self/oom_score_adj", "-1000") ||
@@ -1594,7 +1535,13 @@ static void create_within_limit(struct limited *l, const char *cgroup)
 		l->fds_differ = l->r < 0 && next_fd(vm) != fd;
 		next_turn(l);
 	} while (l->r < 0);
-	_exit(KSFT_PASS);
+
+	if (!wait_for_turn(l, 1))
+		_exit(KSFT_FAIL);
+	for (i = 0; i < NR_CHARGED_VMS && l->r >= 0; i++)
+		l->r = __vcpu_fd_create(vm_create_raw(false), VCPU_ID(0));
+	next_turn(l);
+	_exit(wait_for_turn(l, 1) ? KSFT_PASS : KSFT_FAIL);
 }
 
 /* The memory cgroup has no room, and then a page more each time, until it has. */
@@ -1604,6 +1551,7 @@ TEST_F_TIMEOUT(refused, memory_limit, SUBTEST_TIMEOUT_S)
 	int status, tries, nr_failed = 0;
 	struct limited *l;
 	long current;
+	u64 start;
 	pid_t pid;
 
 	if (cg_find_controller_root(root, sizeof(root), "memory"))
@@ -1651,11 +1599,35 @@ TEST_F_TIMEOUT(refused, memory_limit, SUBTEST_TIMEOUT_S)
 		TH_LOG("no memory at all: want %s, got a vCPU", ret_name(-ENOMEM));
 	ksft_print_msg("memory limit: a vCPU after %d failures, a page apart\n", nr_failed);
 
-	cg_write(cgroup, "memory.max", "max");
-	if (l->r < 0)
+	/* As many pages as VMs tell whether one of these is still charged for anything large. */
+	ASSERT_EQ(0, cg_write(cgroup, "memory.max", "max"));
+	if (l->r >= 0) {
+		next_turn(l);
+		ASSERT_TRUE(wait_for_turn(l, 0));
+		EXPECT_LE(0, l->r)
+			TH_LOG("no limit: want %d VMs with a vCPU each, got %s", NR_CHARGED_VMS,
+			       ret_name(l->r));
+		EXPECT_LT(NR_CHARGED_VMS * (long)getpagesize(),
+			  cg_read_long(cgroup, "memory.current"));
+		next_turn(l);
+	} else {
 		kill(pid, SIGKILL);
+	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
+
+	/* Some of it is freed by RCU, and some is in the stocks of CPUs. */
+	start = now_ms();
+	do {
+		usleep(POLL_US);
+		ASSERT_EQ(0, cg_write(cgroup, "memory.max", "0"));
+		current = cg_read_long(cgroup, "memory.current");
+	} while (current >= NR_CHARGED_VMS * (long)getpagesize() && !timed_out(start, WAIT_S));
+	EXPECT_GT(NR_CHARGED_VMS * (long)getpagesize(), current)
+		TH_LOG("%ld bytes are charged to a group whose only process is gone, with %d VMs",
+		       current, NR_CHARGED_VMS);
+	ksft_print_msg("memory: %ld bytes are charged after the end of %d VMs\n", current,
+		       NR_CHARGED_VMS);
 
 	cg_destroy(cgroup);
 	free(cgroup);

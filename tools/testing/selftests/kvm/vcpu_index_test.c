@@ -37,8 +37,6 @@
 /* Calls that can be counted, see count_calls(). */
 #define MAX_CALLS		1000
 
-#define NO_INDEX		(-1)
-
 /* IDs that differ from every index in use, so that neither passes for the other. */
 #define VCPU_ID(idx)		((idx) + 2)
 
@@ -47,16 +45,6 @@
 
 /* The index at which an xarray gets its second level. */
 #define XA_SECOND_LEVEL		64
-
-enum event_type { EV_CREATE, EV_POSTCREATE, EV_DESTROY, NR_EVENT_TYPES };
-
-static const char * const event_names[] = { "create", "postcreate", "destroy" };
-
-/* What was recorded of one vCPU ID since the last look. */
-struct events {
-	int nr[NR_EVENT_TYPES];
-	int idx[NR_EVENT_TYPES];	/* of the last one */
-};
 
 struct index_test {
 	struct fault_injection fi;
@@ -150,58 +138,18 @@ static int create_vcpu_without_fd(struct index_test *t, u32 id)
 	return keep_vcpu(t, __vcpu_fd_create_at_limit(t->vm, id));
 }
 
-/* All that this process has done with vCPUs of the given ID since the last look. */
-static void read_events(struct __test_metadata *_metadata,
-			struct index_test *t, u32 id, struct events *ev)
-{
-	char buf[4096], what[16], *line, *save;
-	int tgid, tid, ev_id, idx, i, n;
-	unsigned long lost;
-	ssize_t r;
-
-	memset(ev, 0, sizeof(*ev));
-
-	for (;;) {
-		r = kvm_lifecycle_read(t->rec, buf, sizeof(buf));
-		ASSERT_LE(0, r)
-			TH_LOG("read vcpu_index: %s", strerror(-r));
-		if (!r)
-			break;
-
-		for (line = strtok_r(buf, "\n", &save); line;
-		     line = strtok_r(NULL, "\n", &save)) {
-			n = sscanf(line, "lost %lu", &lost);
-			ASSERT_NE(1, n)
-				TH_LOG("%lu events were lost", lost);
-
-			n = sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &ev_id, &idx);
-			ASSERT_EQ(5, n)
-				TH_LOG("vcpu_index: '%s'", line);
-			if (tgid != getpid() || (u32)ev_id != id)
-				continue;
-
-			for (i = 0; i < NR_EVENT_TYPES; i++) {
-				if (strcmp(what, event_names[i]))
-					continue;
-				ev->nr[i]++;
-				ev->idx[i] = idx;
-			}
-		}
-	}
-}
-
 /* A creation that must work and get the given index. */
 static void expect_created(struct __test_metadata *_metadata,
 			   struct index_test *t, u32 id, int idx)
 {
-	struct events ev;
+	struct vcpu_events ev;
 	int r;
 
 	r = create_vcpu(t, id);
 	ASSERT_EQ(0, r)
 		TH_LOG("creation of vCPU %u: %s", id, strerror(-r));
 
-	read_events(_metadata, t, id, &ev);
+	read_vcpu_events(_metadata, t->rec, id, &ev);
 	ASSERT_EQ(1, ev.nr[EV_CREATE]);
 	EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
 		TH_LOG("vCPU %u: wanted index -1 in kvm_arch_vcpu_create(), got %d",
@@ -221,9 +169,9 @@ static void expect_created(struct __test_metadata *_metadata,
 static bool expect_unwound(struct __test_metadata *_metadata,
 			   struct index_test *t, u32 id, const char *how)
 {
-	struct events ev;
+	struct vcpu_events ev;
 
-	read_events(_metadata, t, id, &ev);
+	read_vcpu_events(_metadata, t->rec, id, &ev);
 
 	if (ev.nr[EV_CREATE]) {
 		EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE])
@@ -245,7 +193,7 @@ static bool expect_unwound(struct __test_metadata *_metadata,
 TEST_F_TIMEOUT(vcpu_index, create_and_destroy, SUBTEST_TIMEOUT_S)
 {
 	struct index_test *t = &self->t;
-	struct events ev;
+	struct vcpu_events ev;
 	int i;
 
 	for (i = 0; i < 2; i++)
@@ -255,7 +203,7 @@ TEST_F_TIMEOUT(vcpu_index, create_and_destroy, SUBTEST_TIMEOUT_S)
 
 	/* A vCPU that was reachable keeps its index to its end. */
 	i = 1;
-	read_events(_metadata, t, VCPU_ID(i), &ev);
+	read_vcpu_events(_metadata, t->rec, VCPU_ID(i), &ev);
 	EXPECT_EQ(1, ev.nr[EV_DESTROY]);
 	EXPECT_EQ(i, ev.idx[EV_DESTROY])
 		TH_LOG("vCPU%d: index %d in kvm_arch_vcpu_destroy()", i, ev.idx[EV_DESTROY]);
@@ -303,7 +251,7 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 	struct index_test *t = &self->t;
 	static const int indices[] = { 1, XA_SECOND_LEVEL };
 	const char *missing;
-	struct events ev;
+	struct vcpu_events ev;
 	int i, r, armed;
 
 	if (kvm_check_cap(KVM_CAP_MAX_VCPUS) <= XA_SECOND_LEVEL)
@@ -319,7 +267,7 @@ TEST_F_TIMEOUT(vcpu_index, array_failure, SUBTEST_TIMEOUT_S)
 
 		while (t->nr_vcpus < indices[i])
 			ASSERT_EQ(0, create_vcpu(t, VCPU_ID(t->nr_vcpus)));
-		read_events(_metadata, t, id, &ev);
+		read_vcpu_events(_metadata, t->rec, id, &ev);
 
 		armed = fault_arm_cache(&t->fi, "radix_tree_node");
 		r = create_vcpu(t, id);
@@ -367,7 +315,7 @@ static void fail_each_allocation(struct __test_metadata *_metadata,
 	int max_vcpus = min_t(int, kvm_check_cap(KVM_CAP_MAX_VCPUS), KVM_MAX_VCPUS);
 	unsigned int nth, nr_failures = 0;
 	int r, calls = 0, ring_free = -1;
-	struct events ev;
+	struct vcpu_events ev;
 	bool failed;
 	char how[64];
 
@@ -387,7 +335,7 @@ static void fail_each_allocation(struct __test_metadata *_metadata,
 
 		if (!r) {
 			/* Nothing failed, or something that can be done without. */
-			read_events(_metadata, t, id, &ev);
+			read_vcpu_events(_metadata, t->rec, id, &ev);
 			EXPECT_EQ(NO_INDEX, ev.idx[EV_CREATE]);
 			EXPECT_EQ(t->nr_vcpus - 1, ev.idx[EV_POSTCREATE]);
 			if (!failed)

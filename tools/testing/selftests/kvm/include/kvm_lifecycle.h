@@ -13,6 +13,7 @@
 #ifndef SELFTEST_KVM_LIFECYCLE_H
 #define SELFTEST_KVM_LIFECYCLE_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,6 +27,8 @@
 #include <unistd.h>
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include <linux/compiler.h>
 #include <linux/kernel.h>
@@ -215,6 +218,163 @@ static inline void __scanf(3, 4) kvm_lifecycle_scan(int fd, int nr, const char *
 	n = vsscanf(buf, fmt, ap);
 	va_end(ap);
 	TEST_ASSERT(r > 0 && n == nr, "Want '%s', got '%s' (%d)", fmt, buf, r);
+}
+
+#define AVIC_ENTRY_VALID	BIT_ULL(63)
+#define AVIC_MAX_VCPUS		512
+
+struct avic_value {
+	u32 id;		/* of a vCPU */
+	u64 val;
+};
+
+/* What a VM has of AVIC. */
+struct avic_state {
+	u32 vm_id;		/* 0: none */
+	int listed;		/* the GA Log notifier finds it */
+	int physical;		/* there is such a table */
+	int logical;
+	unsigned long inhibits;
+	int nr_entries;		/* of the physical ID table that aren't 0 */
+	struct avic_value entries[AVIC_MAX_VCPUS];
+	int nr_vcpus;		/* and the page of each one's local APIC, or 0 */
+	struct avic_value backing[AVIC_MAX_VCPUS];
+};
+
+/*
+ * What kvm_lifecycle's part "avic" shows of the VM @vm_fd, to which no reference is
+ * kept.  Returns 0 or -errno: -EBADMSG if it can't be understood.
+ */
+static inline int avic_read(int vm_fd, struct avic_state *a)
+{
+	char buf[65536], *line, *save;
+	unsigned long long val;
+	int fd, r, nr = 0;
+	u32 id;
+
+	memset(a, 0, sizeof(*a));
+	fd = __kvm_lifecycle_open("avic");
+	if (fd < 0)
+		return fd;
+	r = __kvm_lifecycle_write(fd, "%d", vm_fd);
+	if (!r)
+		r = kvm_lifecycle_read(fd, buf, sizeof(buf));
+	close(fd);
+	if (r < 0)
+		return r;
+	if (r == sizeof(buf) - 1)
+		return -E2BIG;
+
+	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save), nr++) {
+		if (!nr) {
+			if (sscanf(line, "vm_id %u listed %d physical %d logical %d inhibited %lx",
+				   &a->vm_id, &a->listed, &a->physical, &a->logical,
+				   &a->inhibits) != 5)
+				return -EBADMSG;
+		} else if (sscanf(line, "entry %u 0x%llx", &id, &val) == 2) {
+			if (a->nr_entries == AVIC_MAX_VCPUS)
+				return -E2BIG;
+			a->entries[a->nr_entries++] = (struct avic_value) { id, val };
+		} else if (sscanf(line, "vcpu %u idx %*d backing 0x%llx", &id, &val) == 2) {
+			if (a->nr_vcpus == AVIC_MAX_VCPUS)
+				return -E2BIG;
+			a->backing[a->nr_vcpus++] = (struct avic_value) { id, val };
+		} else {
+			return -EBADMSG;
+		}
+	}
+	return nr ? 0 : -EBADMSG;
+}
+
+/* What the physical ID table has for the vCPU ID @id. */
+static inline u64 avic_entry(const struct avic_state *a, u32 id)
+{
+	int i;
+
+	for (i = 0; i < a->nr_entries; i++) {
+		if (a->entries[i].id == id)
+			return a->entries[i].val;
+	}
+	return 0;
+}
+
+/* The page of the local APIC of the vCPU @id, or 0. */
+static inline u64 avic_backing(const struct avic_state *a, u32 id)
+{
+	int i;
+
+	for (i = 0; i < a->nr_vcpus; i++) {
+		if (a->backing[i].id == id)
+			return a->backing[i].val;
+	}
+	return 0;
+}
+
+/* Is this entry valid, and that of the vCPU with this page?  The entry may have the C-bit. */
+static inline bool avic_entry_is_of(u64 entry, u64 backing)
+{
+	return (entry & AVIC_ENTRY_VALID) && backing && (entry & backing) == backing;
+}
+
+/* The ID under which the GA Log knows a VM, 0 for none, or -errno. */
+static inline int avic_vm_id(int vm_fd)
+{
+	struct avic_state a;
+
+	return avic_read(vm_fd, &a) ?: (int)a.vm_id;
+}
+
+/* The index of a vCPU that nobody else can reach. */
+#define NO_INDEX		(-1)
+
+enum vcpu_event { EV_CREATE, EV_POSTCREATE, EV_DESTROY, NR_VCPU_EVENTS };
+
+static const char * const vcpu_event_names[] = { "create", "postcreate", "destroy" };
+
+/* What vcpu_index has recorded of one vCPU ID since the last look. */
+struct vcpu_events {
+	int nr[NR_VCPU_EVENTS];
+	int idx[NR_VCPU_EVENTS];	/* of the last one */
+};
+
+/* All that this process has done with vCPUs of the ID @id since the last look at @rec. */
+static inline void read_vcpu_events(struct __test_metadata *_metadata, int rec, u32 id,
+				    struct vcpu_events *ev)
+{
+	char buf[4096], what[16], *line, *save;
+	int tgid, tid, ev_id, idx, i, n;
+	unsigned long lost;
+	ssize_t r;
+
+	memset(ev, 0, sizeof(*ev));
+
+	for (;;) {
+		r = kvm_lifecycle_read(rec, buf, sizeof(buf));
+		ASSERT_LE(0, r)
+			TH_LOG("read vcpu_index: %s", strerror(-r));
+		if (!r)
+			break;
+
+		for (line = strtok_r(buf, "\n", &save); line;
+		     line = strtok_r(NULL, "\n", &save)) {
+			n = sscanf(line, "lost %lu", &lost);
+			ASSERT_NE(1, n)
+				TH_LOG("%lu events were lost", lost);
+
+			n = sscanf(line, "%15s %d %d %d %d", what, &tgid, &tid, &ev_id, &idx);
+			ASSERT_EQ(5, n)
+				TH_LOG("vcpu_index: '%s'", line);
+			if (tgid != getpid() || (u32)ev_id != id)
+				continue;
+
+			for (i = 0; i < NR_VCPU_EVENTS; i++) {
+				if (strcmp(what, vcpu_event_names[i]))
+					continue;
+				ev->nr[i]++;
+				ev->idx[i] = idx;
+			}
+		}
+	}
 }
 
 /* The thread that handles what is injected by ga_log, or processed by iommu. */
@@ -885,6 +1045,87 @@ static inline void expect_mutex_asserted(struct __test_metadata *_metadata, int 
 
 	close(file);
 }
+
+#ifdef __x86_64__
+/*
+ * The references to kvm_amd, of which each VM, i.e. each of its file descriptors,
+ * has one.  -1: it isn't loaded, or is built in.
+ */
+static inline int kvm_amd_users(void)
+{
+	char buf[32] = "";
+	int fd = open("/sys/module/kvm_amd/refcnt", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (read(fd, buf, sizeof(buf) - 1) < 0)
+		buf[0] = '\0';
+	close(fd);
+	return atoi(buf);
+}
+
+/* Why kvm_amd can't be unloaded and loaded again, or NULL if it can. */
+static inline const char *kvm_amd_not_reloadable(void)
+{
+	const char *why = "kvm_amd isn't a module that modprobe finds";
+	struct utsname name;
+	char path[128], line[1024];
+	FILE *f;
+
+	uname(&name);
+	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", name.release);
+	f = fopen(path, "re");
+	if (!f)
+		return why;
+	while (why && fgets(line, sizeof(line), f)) {
+		*strchrnul(line, ':') = '\0';
+		if (strstr(line, "kvm-amd.ko"))
+			why = NULL;
+	}
+	fclose(f);
+	return why;
+}
+
+/* The command that loads kvm_amd as it is loaded now. */
+static inline void kvm_amd_load_command(char *cmd, size_t size)
+{
+	const char *dir = "/sys/module/kvm_amd/parameters";
+	char path[512], value[128];
+	struct dirent *e;
+	ssize_t r;
+	DIR *d;
+	int fd;
+
+	snprintf(cmd, size, "modprobe kvm_amd");
+	d = opendir(dir);
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? -1 : read(fd, value, sizeof(value) - 1);
+		if (fd >= 0)
+			close(fd);
+		if (r <= 0)
+			continue;
+		value[r] = '\0';
+		*strchrnul(value, '\n') = '\0';
+		snprintf(cmd + strlen(cmd), size - strlen(cmd), " %s=%s", e->d_name, value);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* Returns 0 or -errno; doesn't wait for users of the module. */
+static inline int unload_kvm_amd(void)
+{
+	return syscall(SYS_delete_module, "kvm_amd", O_NONBLOCK) ? -errno : 0;
+}
+
+/* For a racer. */
+static inline int race_unload_kvm_amd(void *unused, u64 unused2)
+{
+	return unload_kvm_amd();
+}
+#endif
 
 #ifdef __aarch64__
 /* A VM without vCPUs, and its vGICv3, which has everything but redistributors. */

@@ -10,15 +10,12 @@
  * process, in a thread like that of the IOMMU, and has a notifier that takes
  * its time.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 
 #include "kselftest_harness.h"
 
@@ -239,61 +236,6 @@ static bool is_in(int tid, const char *function)
 	return strstr(stack, function);
 }
 
-static const char *kvm_amd_not_reloadable(void)
-{
-	struct utsname name;
-	char path[128], line[1024];
-	const char *why = "kvm_amd isn't a module that modprobe finds";
-	FILE *f;
-
-	uname(&name);
-	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", name.release);
-	f = fopen(path, "r");
-	if (!f)
-		return why;
-	while (why && fgets(line, sizeof(line), f)) {
-		*strchrnul(line, ':') = '\0';
-		if (strstr(line, "kvm-amd.ko"))
-			why = NULL;
-	}
-	fclose(f);
-	return why;
-}
-
-/* The command that loads kvm_amd as it is loaded now. */
-static void get_load_command(char *cmd, size_t size)
-{
-	const char *dir = "/sys/module/kvm_amd/parameters";
-	char path[512], value[128];
-	struct dirent *e;
-	ssize_t r;
-	DIR *d;
-	int fd;
-
-	snprintf(cmd, size, "modprobe kvm_amd");
-	d = opendir(dir);
-	while (d && (e = readdir(d))) {
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		fd = open(path, O_RDONLY);
-		r = fd < 0 ? -1 : read(fd, value, sizeof(value) - 1);
-		if (fd >= 0)
-			close(fd);
-		if (r <= 0)
-			continue;
-		value[r] = '\0';
-		*strchrnul(value, '\n') = '\0';
-		snprintf(cmd + strlen(cmd), size - strlen(cmd), " %s=%s", e->d_name, value);
-	}
-	if (d)
-		closedir(d);
-}
-
-/* Returns 0 or -errno. */
-static int unload_kvm_amd(void *unused, u64 unused2)
-{
-	return syscall(SYS_delete_module, "kvm_amd", O_NONBLOCK) ? -errno : 0;
-}
-
 /*
  * Unload kvm_amd while its notifier, in the middle of handling an entry, is
  * preempted: the notifier must have returned before the module is freed.  If it
@@ -304,7 +246,7 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 	const char *missing = kvm_amd_not_reloadable();
 	struct sched_param param = {};
 	struct iommu_state state;
-	struct racer unloader = { .fn = unload_kvm_amd };
+	struct racer unloader = { .fn = race_unload_kvm_amd };
 	struct spinner spinner;
 	char load[4096];
 	bool preempted = false, early = false, waits = false, expired = false;
@@ -319,7 +261,7 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 	if (cpu < 0)
 		SKIP(return, "two CPUs are needed");
 
-	get_load_command(load, sizeof(load));
+	kvm_amd_load_command(load, sizeof(load));
 	racer_start(&unloader, -1);
 
 	/* Any other thread on that CPU goes first. */

@@ -42,8 +42,6 @@
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
 
-#define AVIC_ENTRY_VALID	BIT_ULL(63)
-
 #define MAX_VCPUS		4
 
 /* VM IDs aren't the test's own, other VMs of the machine may take some. */
@@ -65,22 +63,11 @@
 
 enum irqchip { NO_IRQCHIP, FULL_IRQCHIP, SPLIT_IRQCHIP };
 
-/* What kvm_lifecycle shows of a VM. */
-struct avic_state {
-	u32 vm_id;
-	int listed;
-	int physical;
-	int logical;
-	u64 entry[MAX_VCPUS];	/* by vCPU ID */
-	u64 backing[MAX_VCPUS];
-};
-
 struct avic_test {
 	struct fault_injection fi;
 	struct kvm_vm *vm;
 	int vcpu_fds[MAX_VCPUS];
 	int nr_vcpus;
-	int avic;
 	int kmsg;
 };
 
@@ -96,20 +83,16 @@ FIXTURE_SETUP(avic)
 	t->fi.nth_fd = -1;
 	t->vm = NULL;
 	t->nr_vcpus = 0;
-	t->avic = -1;
 	t->kmsg = -1;
 
 	if (missing)
 		SKIP(return, "%s", missing);
-
-	t->avic = kvm_lifecycle_open(_metadata, "avic");
 
 	t->kmsg = kmsg_open();
 	if (t->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 }
 
-/* The VM that avic shows is held by it until another one is shown. */
 static void free_vm(struct avic_test *t)
 {
 	while (t->nr_vcpus)
@@ -126,8 +109,6 @@ FIXTURE_TEARDOWN(avic)
 
 	if (t->vm)
 		free_vm(t);
-	if (t->avic >= 0)
-		close(t->avic);
 	kmsg_close(_metadata, t->kmsg);
 }
 
@@ -168,35 +149,12 @@ static int create_vcpu_without_fd(struct avic_test *t, u32 id)
 static void get_avic_state(struct __test_metadata *_metadata,
 			   struct avic_test *t, struct avic_state *state)
 {
-	char buf[4096], *line, *save;
-	unsigned long long val;
-	unsigned int id;
-	int idx, n;
+	int i, r = avic_read(t->vm->fd, state);
 
-	memset(state, 0, sizeof(*state));
-
-	ASSERT_EQ(0, __kvm_lifecycle_write(t->avic, "%d", t->vm->fd));
-	ASSERT_LT(0, kvm_lifecycle_read(t->avic, buf, sizeof(buf)));
-
-	line = strtok_r(buf, "\n", &save);
-	ASSERT_NE(NULL, line);
-	n = sscanf(line, "vm_id %u listed %d physical %d logical %d", &state->vm_id,
-		   &state->listed, &state->physical, &state->logical);
-	ASSERT_EQ(4, n)
-		TH_LOG("avic: '%s'", line);
-
-	while ((line = strtok_r(NULL, "\n", &save))) {
-		if (sscanf(line, "entry %u %llx", &id, &val) == 2) {
-			ASSERT_GT(MAX_VCPUS, id);
-			state->entry[id] = val;
-		} else if (sscanf(line, "vcpu %u idx %d backing %llx", &id, &idx, &val) == 3) {
-			ASSERT_GT(MAX_VCPUS, id);
-			state->backing[id] = val;
-		} else {
-			ASSERT_EQ(NULL, line)
-				TH_LOG("avic: '%s'", line);
-		}
-	}
+	ASSERT_EQ(0, r)
+		TH_LOG("avic: %s", strerror(-r));
+	for (i = 0; i < state->nr_entries; i++)
+		ASSERT_GT(MAX_VCPUS, state->entries[i].id);
 }
 
 static void expect_nothing(struct __test_metadata *_metadata,
@@ -220,7 +178,11 @@ static void expect_nothing(struct __test_metadata *_metadata,
 static void expect_set_up(struct __test_metadata *_metadata, struct avic_test *t,
 			  u32 id, struct avic_state *state)
 {
+	u64 entry, backing;
+
 	get_avic_state(_metadata, t, state);
+	entry = avic_entry(state, id);
+	backing = avic_backing(state, id);
 
 	EXPECT_NE(0, state->vm_id)
 		TH_LOG("vCPU %u was created, but the VM has no ID", id);
@@ -231,26 +193,21 @@ static void expect_set_up(struct __test_metadata *_metadata, struct avic_test *t
 	EXPECT_EQ(1, state->logical)
 		TH_LOG("vCPU %u was created, but there is no logical ID table", id);
 
-	EXPECT_NE(0, state->backing[id]);
-	EXPECT_TRUE(state->entry[id] & AVIC_ENTRY_VALID)
-		TH_LOG("vCPU %u: entry 0x%llx isn't valid", id,
-		       (unsigned long long)state->entry[id]);
-	EXPECT_EQ(state->backing[id], state->entry[id] & state->backing[id])
+	EXPECT_NE(0, backing);
+	EXPECT_TRUE(entry & AVIC_ENTRY_VALID)
+		TH_LOG("vCPU %u: entry 0x%llx isn't valid", id, (unsigned long long)entry);
+	EXPECT_TRUE(avic_entry_is_of(entry, backing))
 		TH_LOG("vCPU %u: entry 0x%llx, but the APIC's page is 0x%llx", id,
-		       (unsigned long long)state->entry[id],
-		       (unsigned long long)state->backing[id]);
+		       (unsigned long long)entry, (unsigned long long)backing);
 }
 
 /* Why the VM may not use AVIC. */
 static unsigned long get_inhibits(struct __test_metadata *_metadata, struct avic_test *t)
 {
-	unsigned long inhibits;
+	struct avic_state state;
 
-	ASSERT_EQ(0, __kvm_lifecycle_write(t->avic, "%d", t->vm->fd));
-	kvm_lifecycle_scan(t->avic, 1,
-			   "vm_id %*u listed %*d physical %*d logical %*d inhibited %lx",
-			   &inhibits);
-	return inhibits;
+	get_avic_state(_metadata, t, &state);
+	return state.inhibits;
 }
 
 /*
@@ -318,8 +275,8 @@ static void test_first_vcpu(struct __test_metadata *_metadata, struct avic_test 
 	expect_set_up(_metadata, t, 1, &second);
 
 	EXPECT_EQ(first.vm_id, second.vm_id);
-	EXPECT_EQ(first.backing[0], second.backing[0]);
-	EXPECT_EQ(first.entry[0], second.entry[0])
+	EXPECT_EQ(avic_backing(&first, 0), avic_backing(&second, 0));
+	EXPECT_EQ(avic_entry(&first, 0), avic_entry(&second, 0))
 		TH_LOG("the second vCPU changed the first one's entry");
 }
 
@@ -441,11 +398,13 @@ static void expect_no_entry(struct __test_metadata *_metadata, struct avic_test 
 			    u32 id, const char *why)
 {
 	struct avic_state state;
+	u64 entry;
 
 	get_avic_state(_metadata, t, &state);
-	EXPECT_EQ(0, state.entry[id])
+	entry = avic_entry(&state, id);
+	EXPECT_EQ(0, entry)
 		TH_LOG("vCPU%u, %s: wanted no entry, got 0x%llx", id, why,
-		       (unsigned long long)state.entry[id]);
+		       (unsigned long long)entry);
 }
 
 /* The last step of a creation fails, the vCPU was complete. */
@@ -522,11 +481,11 @@ TEST_F_TIMEOUT(avic, entry_of_duplicate_id, SUBTEST_TIMEOUT_S)
 
 	ASSERT_EQ(-EEXIST, create_vcpu(t, 0));
 	get_avic_state(_metadata, t, &after);
-	EXPECT_EQ(before.entry[0], after.entry[0])
+	EXPECT_EQ(avic_entry(&before, 0), avic_entry(&after, 0))
 		TH_LOG("vCPU0's entry was 0x%llx, is 0x%llx after its ID was refused",
-		       (unsigned long long)before.entry[0],
-		       (unsigned long long)after.entry[0]);
-	EXPECT_EQ(before.backing[0], after.backing[0]);
+		       (unsigned long long)avic_entry(&before, 0),
+		       (unsigned long long)avic_entry(&after, 0));
+	EXPECT_EQ(avic_backing(&before, 0), avic_backing(&after, 0));
 }
 
 /*
