@@ -208,13 +208,30 @@ arches()
 	awk -v host="${1:-}" '!/^#/ && (host == "" || $4 != "-") { print $1 }' "$TOP/tools/lab/arches"
 }
 
+# check_arches CHOICES ARCH...: each of these architectures is one of those.
+check_arches()
+{
+	_choices=$1
+	shift
+	for _arch; do
+		case " $_choices " in
+		*" $_arch "*) ;;
+		*) die "unknown ARCH=$_arch: choose from $_choices" ;;
+		esac
+	done
+}
+
 # check_hosts ARCH...: architectures that an emulated host exists for.
 check_hosts()
 {
-	for _arch; do
-		arches host | grep -qxF "$_arch" ||
-			die "unknown ARCH=$_arch: choose from $(arches host | paste -sd' ')"
-	done
+	check_arches "$(arches host | paste -sd' ')" "$@"
+}
+
+# check_rst: RST, if it is set, is another locking.rst.
+check_rst()
+{
+	[ -z "$RST" ] || [ -f "$RST" ] ||
+		die "RST=$RST does not exist: name a file like Documentation/virt/kvm/locking.rst"
 }
 
 # series_files BASE [VERSION]: the mbox files of a base, in order.  A kernel that
@@ -291,15 +308,24 @@ kmake()
 		CC="ccache $_cc" HOSTCC="ccache gcc" -s -j"$JOBS" "$@"
 }
 
+# get_tree BASE: have this kernel with its series in git, in $TREE, for the rest of
+# the run.
+# shellcheck disable=SC2034 # it is for who calls this
+get_tree()
+{
+	"$TOP/tools/lab/setup.sh"
+	one_run
+	"$TOP/tools/lab/source.sh" "$1"
+	TREE=$(cat "$CACHE/src/$1.path")
+}
+
 # prepare BASE ARCHES PATCHES [SUITE]: all that emulated hosts are made of, for
 # each architecture and each number of patches.
 prepare()
 {
 	_base=$1 _arches=$2 _variants=$3
 	shift 3
-	"$TOP/tools/lab/setup.sh"
-	one_run
-	"$TOP/tools/lab/source.sh" "$_base"
+	get_tree "$_base"
 	for _variant in $_variants; do
 		for _arch in $_arches; do
 			"$TOP/tools/lab/build.sh" "$_base" "$_arch" "$_variant"

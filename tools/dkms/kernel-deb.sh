@@ -81,10 +81,7 @@ main()
 	run_logged "$LOG" build_packages || die "the build of the packages failed: see $LOG"
 }
 
-"$TOP/tools/lab/setup.sh"
-one_run
-"$TOP/tools/lab/source.sh" "$BASE"
-TREE=$(cat "$CACHE/src/$BASE.path")
+get_tree "$BASE"
 OBJ=$CACHE/obj/${TREE##*/}-arm64-deb/build
 need_space "$CACHE" 12
 mkdir -p "$CACHE/obj" "$CACHE/logs"

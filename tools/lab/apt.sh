@@ -45,7 +45,8 @@ apt_root()
 	   [ -z "$(find "$APT_ROOT/updated" -mtime -1 2>/dev/null)" ]; then
 		step "reading the lists of Debian's archive (log: $APT_LOG)"
 		mv "$APT_ROOT/sources.list.new" "$APT_ROOT/sources.list"
-		run_logged "$APT_LOG" in_apt_root apt-get update ||
+		# Without this, a list that couldn't be fetched is no error.
+		run_logged "$APT_LOG" in_apt_root apt-get update --error-on=any ||
 			die "cannot read the lists of Debian's archive: check the network and run the same command again (log: $APT_LOG)"
 		touch "$APT_ROOT/updated"
 	fi
@@ -58,7 +59,7 @@ in_apt_root()
 	"$_tool" -o Dir::Etc::SourceList="$APT_ROOT/sources.list" -o Dir::Etc::SourceParts=- \
 		 -o Dir::State::Lists="$APT_ROOT/lists" -o Dir::Cache="$APT_ROOT/cache" \
 		 -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 -o APT::Architectures::=riscv64 \
-		 -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
+		 -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User=root "$@"
 }
 
 # fetch upstream|package NAME VERSION SHA256: have this file in the cache; $file

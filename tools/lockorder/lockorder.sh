@@ -31,13 +31,9 @@ RESULTS=${RESULTS:-$TOP/results/$BASE}
 case $FROM,$ARCH in
 ?*,*\ *) die "FROM=$FROM is one host, and ARCH='$ARCH' is more: say which it is, e.g. ARCH=x86" ;;
 esac
-[ -z "$RST" ] || [ -f "$RST" ] || die "RST=$RST does not exist: name a file like $DOCUMENT"
+check_rst
 
-# The patched tree, in git.
-"$TOP/tools/lab/setup.sh"
-one_run
-"$TOP/tools/lab/source.sh" "$BASE"
-TREE=$(cat "$CACHE/src/$BASE.path")
+get_tree "$BASE"
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM

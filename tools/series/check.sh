@@ -41,14 +41,11 @@ done
 # tree comes from a tarball.
 CHECKPATCH_IGNORE=FILE_PATH_CHANGES,CAMELCASE,GIT_COMMIT_ID,UNKNOWN_COMMIT_ID
 
-"$TOP/tools/lab/setup.sh"
-one_run
-"$TOP/tools/lab/source.sh" "$BASE"
+get_tree "$BASE"
 "$TOP/tools/series/sparse.sh"
 case $COMPILERS in
 *clang*) "$TOP/tools/series/clang.sh" ;;
 esac
-TREE=$(cat "$CACHE/src/$BASE.path")
 STAMPS=$CACHE/checked
 mkdir -p "$STAMPS" "$CACHE/obj"
 

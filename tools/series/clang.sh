@@ -8,18 +8,18 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
 
-NAME=clang-23
+LLVM=23
 OUT=$CACHE/clang
 LOG=$CACHE/logs/clang.log
 
 # The interpreter of an ELF file is an absolute path.
 unpack_clang()
 {
-	llvm=$OUT.tmp/root/usr/lib/llvm-${NAME#clang-}
+	llvm=$OUT.tmp/root/usr/lib/llvm-$LLVM
 	libraries=$(in_apt_root apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
-		--no-breaks --no-replaces --no-enhances "libclang-cpp${NAME#clang-}" | grep -E '^[a-z0-9]' | sort -u) &&
+		--no-breaks --no-replaces --no-enhances "libclang-cpp$LLVM" | grep -E '^[a-z0-9]' | sort -u) &&
 	mkdir "$OUT.tmp/packages" &&
-	(cd "$OUT.tmp/packages" && in_apt_root apt-get download "$NAME" "libclang-common-${NAME#clang-}-dev" $libraries) &&
+	(cd "$OUT.tmp/packages" && in_apt_root apt-get download "clang-$LLVM" "libclang-common-$LLVM-dev" $libraries) &&
 	for package in "$OUT.tmp/packages"/*_amd64.deb "$OUT.tmp/packages"/*_all.deb; do
 		[ ! -f "$package" ] || dpkg-deb -x "$package" "$OUT.tmp/root" || return
 	done &&
@@ -27,7 +27,7 @@ unpack_clang()
 	patchelf --set-interpreter "$OUT/root/usr/lib64/ld-linux-x86-64.so.2" "$llvm/bin/clang" &&
 	cat >"$OUT.tmp/clang" <<-END
 		#!/bin/sh
-		LD_LIBRARY_PATH=$OUT/root/usr/lib/x86_64-linux-gnu exec $OUT/root/usr/lib/llvm-${NAME#clang-}/bin/clang "\$@"
+		LD_LIBRARY_PATH=$OUT/root/usr/lib/x86_64-linux-gnu exec $OUT/root/usr/lib/llvm-$LLVM/bin/clang "\$@"
 	END
 	chmod +x "$OUT.tmp/clang"
 }
@@ -36,15 +36,15 @@ main()
 {
 	[ -x "$OUT/clang" ] && return
 	apt_root
-	step "unpacking $NAME (log: $LOG)"
+	step "unpacking clang-$LLVM (log: $LOG)"
 	rm -rf "$OUT.tmp" "$OUT"
 	mkdir -p "$OUT.tmp"
 	run_logged "$LOG" unpack_clang ||
-		die "cannot get $NAME from Debian's archive: check the network and run the same command again (log: $LOG)"
+		die "cannot get clang-$LLVM from Debian's archive: check the network and run the same command again (log: $LOG)"
 	mv "$OUT.tmp" "$OUT"
 	"$OUT/clang" --version >"$LOG" 2>&1 || {
 		rm -rf "$OUT"
-		die "$NAME of Debian's archive does not run here: see $LOG"
+		die "clang-$LLVM of Debian's archive does not run here: see $LOG"
 	}
 }
 

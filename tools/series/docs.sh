@@ -17,12 +17,9 @@ RST=${RST:-}
 each_base $BASE
 check_base "$BASE"
 RESULTS=${RESULTS:-$TOP/results/$BASE}
-[ -z "$RST" ] || [ -f "$RST" ] || die "RST=$RST does not exist: name a file like Documentation/virt/kvm/locking.rst"
+check_rst
 
-"$TOP/tools/lab/setup.sh"
-one_run
-"$TOP/tools/lab/source.sh" "$BASE"
-TREE=$(cat "$CACHE/src/$BASE.path")
+get_tree "$BASE"
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM

@@ -16,9 +16,7 @@ if [ "$FROM" != "$BASE" ]; then
 	step "the selftests of $BASE are those of $FROM"
 	exit
 fi
-one_run
-"$TOP/tools/lab/source.sh" "$BASE"
-TREE=$(cat "$CACHE/src/$BASE.path")
+get_tree "$BASE"
 SELFTESTS=tools/testing/selftests/kvm
 
 check()
@@ -34,9 +32,13 @@ update()
 	work=$CACHE/src/update-$BASE
 	rm -rf "$work"
 	git -C "$TREE" worktree prune
-	# The files of the series alone: git looks at each file of a work tree.
+	# The files of the series alone, for git looks at each file of a work tree, and what
+	# tells it how to name a hunk.
 	git -C "$TREE" worktree add -q --no-checkout --detach "$work" refs/tags/base
-	series_paths $(series_files "$BASE") | sed 's#^#/#' | git -C "$work" sparse-checkout set --no-cone --stdin
+	{
+		echo .gitattributes
+		series_paths $(series_files "$BASE")
+	} | sed 's#^#/#' | git -C "$work" sparse-checkout set --no-cone --stdin
 	git -C "$work" checkout -q
 	for patch in $(series_files "$BASE"); do
 		git_in "$work" am -q "$patch"

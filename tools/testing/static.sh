@@ -13,11 +13,9 @@ BASE=${BASE:-$(default_base)}
 each_base $BASE
 check_base "$BASE"
 
-one_run
-"$TOP/tools/lab/source.sh" "$BASE"
+get_tree "$BASE"
 "$TOP/tools/series/sparse.sh"
 "$TOP/tools/series/clang.sh"
-TREE=$(cat "$CACHE/src/$BASE.path")
 
 . "$TOP/tools/series/compile.sh"
 . "$TOP/tools/testing/tap.sh"
