@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # kit.sh pack: the selftests as one file for a real host, for each of ARCH, in
-# results/kvm-lifecycle-kselftest-VERSION-ARCH.tar.xz.  tools/kit/host is what is
+# results/kvm-lifecycle-kselftest-VERSION-BASE-ARCH.tar.xz.  tools/kit/host is what is
 # in it besides the tests, kvm_lifecycle's source and upstream's runner.
 #
 # kit.sh run: the same on this machine, with OPTIONS for its command.
@@ -74,7 +74,7 @@ fill()
 		ALL_TESTS='$ALL'
 		# What reports of the kernel tell of, where it lacks the series.
 		HARMFUL='$(tests "$1" 'kernel splat: ')'
-		UNLOAD='$(cd "$TOP/tools/testing/selftests/kvm" && grep -lw SYS_delete_module ./*.c "$1"/*.c | sed 's#.*/##; s#\.c$##' | paste -sd' ')'
+		UNLOAD='$(cd "$TOP/tools/testing/selftests/kvm" && grep -lw -e unload_kvm_amd -e race_unload_kvm_amd ./*.c "$1"/*.c | sed 's#.*/##; s#\.c$##' | paste -sd' ')'
 		CANARY='$CANARY'
 	EOT
 	key=$(cd "$KIT" && find . -type f | sort | xargs sha256sum | hash_of)
@@ -108,12 +108,7 @@ run)
 *)	die "kit.sh pack|run" ;;
 esac
 check_base "$BASE"
-for arch in $ARCH; do
-	case $arch in
-	x86|arm64) ;;
-	*)	die "unknown ARCH=$arch: choose from x86 arm64" ;;
-	esac
-done
+check_arches 'x86 arm64' $ARCH
 
 { mkdir -p "$RESULTS" && : >"$RESULTS/.kit.tmp" && rm "$RESULTS/.kit.tmp"; } 2>/dev/null ||
 	die "cannot write to $RESULTS: give the folder to this user"

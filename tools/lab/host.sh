@@ -7,9 +7,12 @@
 # (its lines alone) and TEST.status: "exit N", "hung", "panicked" or "died".
 # Of a kernel with lockdep and the series also lockdep_stats, lockdep and
 # lockdep_chains, as /proc had them at the end, and in kernel which build of the
-# lab that was.
+# lab that was.  Of the variant gcov also gcov.tar, of debugfs.
 #
 # host.sh BASE ARCH PATCHES shell: a shell in it.
+#
+# OPTIONS are options for each of the tests, and what has the form NAME=VALUE is in
+# their environment; TEST_FILE is a file that they find as /test_file.
 #
 # With SUITE=upstream the tests are those that tests.sh builds under that name;
 # with SUITE=kit what tools/testing/kit.sh has put there.
@@ -35,10 +38,13 @@ MEMORY=1G
 [ -z "${SUITE:-}" ] || MEMORY=2G
 TEST_TIMEOUT=${TEST_TIMEOUT:-300}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-60}
+DEVICES=
 
 case $ARCH in
-# No AVIC in this CPU: kvm_amd is forced to set it up all the same.
+# No AVIC in this CPU: kvm_amd is forced to set it up all the same.  The IOMMU
+# neither remaps interrupts nor posts them.
 x86)
+	DEVICES='-device amd-iommu,intremap=off -device nvme,serial=lab'
 	MACHINE='qemu-system-x86_64 -machine q35 -cpu EPYC-Rome,+svm,+npt -smp 2'
 	CMDLINE='console=ttyS0 tsc=reliable' ;;
 # VHE and GICv3.  -cpu max has 48 bits of guest physical addresses, which takes
@@ -74,6 +80,7 @@ if [ -f "$ROOT" ]; then
 	# Unlike the lab's kernels for x86, this one has static keys: with a thread for
 	# each CPU QEMU 7.2 can run an int3 that is gone already (see keep_vm.c).
 	THREAD=single
+	DEVICES=''
 	MACHINE="$MACHINE -drive file=$ROOT,format=raw,if=virtio,snapshot=on -drive file=$RESULTS/archive,format=raw,if=virtio,readonly=on"
 fi
 
@@ -83,7 +90,8 @@ modules()
 {
 	case $ARCH in
 	x86)
-		[ -f "$ROOT" ] || printf '%s\n' irqbypass kvm
+		[ -f "$ROOT" ] || printf '%s\n' irqbypass kvm vfio 'vfio_iommu_type1 allow_unsafe_interrupts=1' \
+			vfio-pci-core 'vfio-pci ids=1b36:0010'
 		echo kvm-amd avic=1 force_avic=1 ;;
 	esac
 	echo kvm_lifecycle unsafe=1
@@ -100,6 +108,8 @@ make_root()
 		die "cannot build keep_vm.c for $ARCH: see above"
 	cp "$TOP/tools/lab/init" "$root/init"
 	modules >"$root/modules/order"
+	echo "${OPTIONS:-}" >"$root/lab.options"
+	[ -z "${TEST_FILE:-}" ] || cp "$TEST_FILE" "$root/test_file"
 	cp "$OUT"/modules/*.ko "$root/modules/" 2>/dev/null || :
 	cp "$MODULE/kvm_lifecycle.ko" "$root/modules/"
 	cp "$TESTS"/* "$root/tests/"
@@ -119,7 +129,7 @@ boot()
 {
 	seconds=$1
 	shift
-	exec timeout --foreground -k 5 "$seconds" $MACHINE -m "$MEMORY" -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults \
+	exec timeout --foreground -k 5 "$seconds" $MACHINE $DEVICES -m "$MEMORY" -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults \
 		-serial mon:stdio -kernel "$OUT/image" -initrd "$INITRD" \
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
@@ -158,13 +168,13 @@ split_console()
 	}'
 }
 
-# unpack_proc: the files of /proc that the host has sent at its end, packed.
-unpack_proc()
+# unpack_files: the files of /proc that the host has sent at its end, packed.
+unpack_files()
 {
-	for file in lockdep_stats lockdep lockdep_chains; do
+	for file in lockdep_stats lockdep lockdep_chains gcov.tar; do
 		grep -q "lab: file: $file " "$1" || continue
 		tr -d '\r' <"$1" | sed -n "s/^\[ *[0-9.]*\] lab: file: $file //p" | base64 -d | gzip -d >"$RESULTS/$file.tmp" ||
-			die "the host did not send the whole of /proc/$file, see $1: run the same command again"
+			die "the host did not send the whole of $file, see $1: run the same command again"
 		mv "$RESULTS/$file.tmp" "$RESULTS/$file"
 	done
 }
@@ -201,7 +211,7 @@ run_tests()
 		boot "$limit" "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
 		end_when_silent $! || timed_out=$?
 		split_console "$RESULTS/console.boot"
-		unpack_proc "$RESULTS/console.boot"
+		unpack_files "$RESULTS/console.boot"
 		grep -v 'lab: file: ' "$RESULTS/console.boot" >>"$RESULTS/console" || :
 		rm "$RESULTS/console.boot"
 		before=$#

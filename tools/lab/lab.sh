@@ -9,13 +9,15 @@
 #   ARCH='x86 arm64'    which hosts (riscv is the third)
 #   TEST='a b'          which tests; all when it is empty
 #   PATCHES='none all'  how many patches each host has (numbers work as well)
+#   SURE=1              no red is left to chance (make interleave)
 #   KERNEL=path         a tree of your own instead of Debian's
+#   OPTIONS='-t 600'    options for each of the tests; NAME=VALUE: environment
 #
 # The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.
 
 . "$(dirname "$0")/../lib.sh"
 
-export START KERNEL="${KERNEL:-}"
+export START KERNEL="${KERNEL:-}" OPTIONS="${OPTIONS:-}"
 LAB=$TOP/tools/lab
 BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
@@ -30,11 +32,11 @@ check_hosts $ARCH
 count=$(series_files "$BASE" | wc -l)
 for patches in $PATCHES; do
 	case $patches in
-	none|all) continue ;;
+	none|all|all-kcsan|all-gcov) continue ;;
 	*[!0-9]*|0*) ;;
 	*) [ "$patches" -gt "$count" ] || continue ;;
 	esac
-	die "unknown PATCHES=$patches: choose none, all or a number from 1 to $count"
+	die "unknown PATCHES=$patches: choose none, all, all-kcsan, all-gcov or a number from 1 to $count"
 done
 
 TABLE=$TOP/patches/$BASE/tests
@@ -50,7 +52,8 @@ for test in $TEST; do
 done
 
 # A test that nobody declares would never run.
-for file in "$TOP"/tools/testing/selftests/kvm/*_test.c "$TOP"/tools/testing/selftests/kvm/*/*_test.c; do
+for file in "$TOP"/tools/testing/selftests/kvm/*_test.c "$TOP"/tools/testing/selftests/kvm/*/*_test.c \
+	"$TOP"/tools/testing/selftests/kvm/*_stress.c; do
 	name=$(basename "$file" .c)
 	cut -f1 "$TABLE" | grep -qxF "$name" ||
 		die "$name is not in patches/$BASE/tests: declare what it must show"
@@ -90,6 +93,6 @@ for patches in $(printf '%s\n' $PATCHES | tac); do
 	done
 done | run_hosts
 
-awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" "$TABLE" ||
+awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" -v sure="${SURE:-}" "$TABLE" ||
 	die "not every cell is as it must be: see above, and the logs in $RESULTS"
 step "every cell is as it must be"

@@ -101,6 +101,14 @@ scripts()
 	done
 	refuses 'arm64-kernel-deb: unknown BASE' '^kernel-deb.sh: unknown BASE=v1.0: choose one of ' \
 		env BASE=v1.0 "$TOP/tools/dkms/kernel-deb.sh"
+	storm=$TOP/tools/lab/storm.sh
+	for time in never 2d h 0 1h30m; do
+		refuses "storm: TIME=$time" "^storm.sh: unknown TIME=$time: " env TIME="$time" "$storm"
+	done
+	refuses 'storm: a SEED that is no number' '^storm.sh: unknown SEED=x: ' env SEED=x "$storm"
+	refuses 'storm: REPLAY of nothing' '^storm.sh: REPLAY=/nowhere does not exist: ' env REPLAY=/nowhere "$storm"
+	refuses 'storm: unknown ARCH' '^storm.sh: unknown ARCH=riscv: ' env ARCH=riscv "$storm"
+	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=5: ' env PATCHES=5 "$storm"
 	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=1 ' \
 		env PATCH=1 "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \

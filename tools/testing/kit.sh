@@ -12,13 +12,7 @@
 BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 check_base "$BASE"
-for arch in $ARCH; do
-	case $arch in
-	x86|arm64) ;;
-	*)	die "unknown ARCH=$arch: there is a kit for x86 and one for arm64" ;;
-	esac
-done
-VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
+check_arches 'x86 arm64' $ARCH
 
 # on_host ARCH PATCHES NAME: what is run there, from standard input, in place of a
 # test of the lab's.  Lines that begin with "@ " are looked for here.
@@ -153,7 +147,7 @@ short()
 # make_hosts ARCH: all that its hosts are made of.
 make_hosts()
 {
-	tar=$WORK/kits/kvm-lifecycle-kselftest-$VERSION-$BASE-$1.tar.xz
+	tar=$(ls "$WORK/kits"/kvm-lifecycle-kselftest-*-"$BASE-$1.tar.xz")
 	tests=$WORK/cache/tests/$1
 	mkdir -p "$tests" "$WORK/unpacked/$1"
 	ln -s "$1" "$WORK/cache/tests/kit-$BASE-$1"
@@ -234,6 +228,7 @@ nothing_names_the_host()
 	! grep -r -e the-name-of-this-host "$WORK/results/$1"/*/
 }
 
+# judge ARCH SKIPPED: so many subtests have to skip even with all that a host can have.
 judge()
 {
 	for name in $(cat "$WORK/cache/tests/$1"/* | tr -d '\0' | sed -n 's/^[A-Z0-9=]* *kit \([a-z_]*\) [0-9].*/\1/p' | sort -u); do
@@ -245,7 +240,7 @@ judge()
 		accepts "$1: $name: JUnit" junit_is_valid "$folder"
 	done
 	accepts "$1: nothing names the host" nothing_names_the_host "$1"
-	in_file "$1: all passes with the series" "$1/whole/summary.txt" '^all +[1-9][0-9]* +0 +0$'
+	in_file "$1: all passes with the series" "$1/whole/summary.txt" "^all +[1-9][0-9]* +0 +$2\$"
 	in_file "$1: the series is seen" "$1/whole/summary.txt" '^series: +yes'
 	in_file "$1: no --unsafe while others run VMs" "$1.said" '^run: others run VMs, which --unsafe may break: keep_vm \(process [0-9]+\); end them'
 	in_file "$1: an interrupted run says so" "$1/interrupted/kselftest.ktap" '^Bail out! interrupted'
@@ -260,6 +255,8 @@ judge()
 x86_judged()
 {
 	in_file 'x86: and why' x86/red/junit.xml 'message="[^"]*the target was changed to vCPU[01], the event went to [01]"'
+	in_file 'x86: skipped without an IOMMU that posts interrupts' x86/whole/summary.txt \
+		'this IOMMU has no virtual APIC mode \(its features are 0x[0-9a-f]+\): real entries in the GA Log take '
 	in_file 'x86: no modules are loaded while others run VMs' x86.said "^run: others run VMs, and KVM's modules are not touched meanwhile: keep_vm "
 	in_file 'x86: skipped with --force' x86/forced/summary.txt '^ *it unloads a module of KVM, and others run VMs: keep_vm '
 	in_file 'x86: skipped without --unsafe' x86/safe/summary.txt 'without unsafe=1: this test drives KVM from inside: \./run --unsafe$'
@@ -294,7 +291,11 @@ export RESULTS="$WORK/results" SUITE=kit KVM_LIFECYCLE_CACHE="$WORK/cache"
 run_hosts <"$WORK/hosts" >&2
 for arch in $ARCH; do
 	collect "$arch"
-	judge "$arch"
+	case $arch in
+	# What takes an IOMMU that posts interrupts.
+	x86)	judge "$arch" 3 ;;
+	*)	judge "$arch" 0 ;;
+	esac
 done
 [ -z "${KEEP:-}" ] || cp -r "$WORK/results" "$KEEP"
 report

@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# storm.sh: vcpu_lifecycle_stress for as long as one likes, in the emulated hosts
+# of ARCH, with the whole series of BASE.
+#
+#   TIME=2h             for how long: a number with s, m or h
+#   SEED=1              the first seed (default: another one each day and second)
+#   REPLAY=FILE         run the program in FILE, as the test printed it, instead
+#   PATCHES=none        without the series; all-kcsan: with it, in the variant that
+#                       looks for data races, see kcsan.config
+#
+# The results are in results/storm-BASE/ARCH-PATCHES: all that the host said, the
+# record (seeds, programs, VMs, calls with what they returned), and, if programs
+# have failed, those, as they were and made smaller.
+
+. "$(dirname "$0")/../lib.sh"
+
+export START KERNEL="${KERNEL:-}"
+BASE=${BASE:-$(default_base)}
+ARCH=${ARCH:-x86 arm64}
+TIME=${TIME:-10m}
+SEED=${SEED:-$(date +%s)}
+REPLAY=${REPLAY:-}
+PATCHES=${PATCHES:-all}
+TEST=vcpu_lifecycle_stress
+
+case $TIME in
+*[!0-9]*[smh]|[!0-9]*|*[!0-9smh]*)	seconds= ;;
+*h)	seconds=$((${TIME%h} * 3600)) ;;
+*m)	seconds=$((${TIME%m} * 60)) ;;
+*)	seconds=${TIME%s} ;;
+esac
+[ "${seconds:-0}" -gt 0 ] || die "unknown TIME=$TIME: a number with s, m or h, e.g. 2h"
+case $SEED in
+''|*[!0-9]*)	die "unknown SEED=$SEED: a number" ;;
+esac
+[ -z "$REPLAY" ] || [ -f "$REPLAY" ] || die "REPLAY=$REPLAY does not exist: name a file with a program"
+case $PATCHES in
+none|all|all-kcsan) ;;
+*)	die "unknown PATCHES=$PATCHES: choose none, all or all-kcsan" ;;
+esac
+export BASE ARCH TIME SEED REPLAY PATCHES
+each_base $BASE
+check_base "$BASE"
+check_arches 'x86 arm64' $ARCH
+RESULTS=${RESULTS:-$TOP/results/storm-$BASE}
+
+# progress ARCH: what the host says meanwhile, for as long as this script runs.
+progress()
+{
+	while [ ! -f "$RESULTS/$1-$PATCHES/console.boot" ]; do
+		sleep 1
+		kill -0 $$ 2>/dev/null || return
+	done
+	tail --pid=$$ -n +1 -F "$RESULTS/$1-$PATCHES/console.boot" 2>/dev/null |
+	awk -v arch="$1" '
+	/lab: # ([0-9]+:[0-9][0-9] [0-9]+ programs|seed [0-9]+ of|made smaller|can.t be made)/ {
+		sub(/.*lab: # /, "")
+		print arch ": " $0
+		fflush()
+	}'
+}
+
+# record ARCH: what the run was, and the programs that failed.
+record()
+{
+	log=$RESULTS/$1-$PATCHES/$TEST.ktap
+	[ -f "$log" ] || return 0
+	grep -E '^(# (seeds|calls|known|[0-9]+:|the longest)|(not )?ok )' "$log" >"$log.tmp" || :
+	{
+		echo "# $BASE $1, patches: $PATCHES, options: $OPTIONS"
+		cat "$log.tmp"
+	} >"$RESULTS/$1-$PATCHES/record"
+	rm "$log.tmp"
+	grep -E '^# (program: |seed [0-9]+ of|made smaller)' "$log" | sed 's/^# program: //' >"$RESULTS/$1-$PATCHES/programs.tmp" || :
+	if [ -s "$RESULTS/$1-$PATCHES/programs.tmp" ]; then
+		mv "$RESULTS/$1-$PATCHES/programs.tmp" "$RESULTS/$1-$PATCHES/programs"
+		echo "$1: the programs that failed: $RESULTS/$1-$PATCHES/programs"
+	fi
+	rm -f "$RESULTS/$1-$PATCHES/programs.tmp"
+	sed "s/^/$1: /" "$RESULTS/$1-$PATCHES/record"
+}
+
+prepare "$BASE" "$ARCH" "$PATCHES"
+export OPTIONS="-s $SEED -t $seconds" TEST_TIMEOUT=$((seconds + 600))
+if [ -n "$REPLAY" ]; then
+	TEST_FILE=$(readlink -f "$REPLAY")
+	OPTIONS="-r /test_file -t $seconds"
+	export TEST_FILE
+fi
+
+for arch in $ARCH; do
+	rm -rf "${RESULTS:?}/$arch-$PATCHES"
+	progress "$arch" &
+done
+for arch in $ARCH; do
+	echo "$BASE $arch $PATCHES $RESULTS/$arch-$PATCHES $TEST"
+done | run_hosts
+
+for arch in $ARCH; do
+	record "$arch"
+done
+if [ -n "$REPLAY" ]; then
+	for arch in $ARCH; do
+		[ "$(cat "$RESULTS/$arch-$PATCHES/$TEST.status")" = 'exit 0' ] ||
+			die "the program fails on $arch: see above, and the logs in $RESULTS"
+	done
+	step "the program does not fail"
+	exit
+fi
+awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$RESULTS" -v arches="$ARCH" \
+	-v variants="$PATCHES" -v only="$TEST" "$TOP/patches/$BASE/tests" ||
+	die "the storm has found something: see above, and the logs in $RESULTS"
+step "nothing was found"
