@@ -26,7 +26,8 @@ arch_env "$ARCH"
 TREE=$(cat "$CACHE/src/$BASE.path")
 OBJ=$CACHE/obj/${TREE##*/}-$ARCH${VARIANT:+-$VARIANT}
 CONFIG=$(config_files "$BASE" "$ARCH")
-OBJECTS= INSTRUMENT=
+OBJECTS=
+INSTRUMENT=
 if [ -n "$VARIANT" ]; then
 	[ -f "$TOP/tools/lab/$VARIANT.config" ] || die "unknown variant $VARIANT of a host: there is no tools/lab/$VARIANT.config"
 	CONFIG="$CONFIG $TOP/tools/lab/$VARIANT.config"

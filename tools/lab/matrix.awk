@@ -17,8 +17,10 @@ BEGIN {
 	colour["u"] = "#d9d9d9"; meaning["u"] = "A was not there"
 	colour["p"] = "#9a9a9a"; meaning["p"] = "can't be probed"
 	colour["a"] = "#bdbdbd"; meaning["a"] = "ambiguous name"
+	colour["f"] = "#8a8aa5"; meaning["f"] = "fatal"
+	colour["k"] = "#c7c7d9"; meaning["k"] = "keeps kvm_amd"
 	colour["-"] = "#f0f0f0"; meaning["-"] = "not in the sample"
-	order = ".wRlupa-"
+	order = ".wRlupafk-"
 	x = GAP
 }
 

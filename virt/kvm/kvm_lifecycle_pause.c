@@ -9,6 +9,7 @@
 #include <linux/kprobes.h>
 #include <linux/nmi.h>
 #include <linux/pid.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/timekeeping.h>
@@ -39,7 +40,8 @@ static int __kprobes notrace kvml_pause_handler(struct kprobe *kp, struct pt_reg
 	struct kvml_pause_point *p = container_of(kp, struct kvml_pause_point, kp);
 	u64 deadline;
 
-	if (p->tid && p->tid != task_pid(current))
+	/* An interrupt that the thread gets is none of its doing. */
+	if (p->tid && (p->tid != task_pid(current) || in_hardirq() || in_serving_softirq()))
 		return 0;
 	if (READ_ONCE(p->released) || !atomic_add_unless(&p->hits, 1, p->max_hits))
 		return 0;

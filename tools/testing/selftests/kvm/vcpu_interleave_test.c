@@ -65,6 +65,12 @@
 /* A thread that hasn't returned so long after A was let go is stuck. */
 #define STUCK_S			10
 
+/* To destroy VMs takes long if all that RCU calls comes to a probe. */
+#define VM_LEFT_S		30
+
+/* How long what refers to a VM, and thus to kvm_amd, may outlive the last close(). */
+#define IDLE_S			5
+
 /* The longest that one hold may take, with all that comes before and after it. */
 #define HOLD_TIMEOUT_S		60
 
@@ -106,6 +112,9 @@
 
 #define MAX_BS			24
 
+/* Of finit_module(), in a header of the kernel that one of tools/include hides. */
+#define MODULE_INIT_COMPRESSED_FILE	4
+
 /* What became of a function and a B. */
 enum {
 	CELL_NONE	= ' ',	/* this B doesn't go with this A */
@@ -116,11 +125,15 @@ enum {
 	CELL_UNPROBED	= 'p',	/* the kernel doesn't let this function be probed */
 	CELL_AMBIGUOUS	= 'a',	/* there are several functions of that name */
 	CELL_UNREACHED	= 'u',	/* A didn't come through there this time */
+	CELL_FATAL	= 'f',	/* what handles a probe runs through there itself */
+	CELL_KEPT	= 'k',	/* to hold kvm_amd there keeps it from being unloaded */
 	CELL_UNTRIED	= '-',	/* not in the sample */
 };
 
-static const char legend[] =
-	". done, w waited, l late, R red, p can't be probed, a ambiguous, u unreached, - untried";
+static const char * const legend[] = {
+	". done, w waited, l late, R red, u unreached, - untried",
+	"p can't be probed, a ambiguous, f fatal, k keeps kvm_amd",
+};
 
 struct world;
 
@@ -142,6 +155,7 @@ struct op_a {
 	struct op op;
 	bool no_vm;			/* there's no VM before */
 	bool kthread;			/* it's kvm_lifecycle's ga_log thread that does it */
+	bool unloads;			/* kvm_amd, which nobody may use before */
 	int setup;			/* of arm64's vGIC */
 	const char *first;		/* the function with which it begins */
 	int sample_s;			/* how long a sample of it may take */
@@ -368,6 +382,84 @@ static int send_entry(struct world *w)
 	return __kvm_lifecycle_write(w->ga_log, "inject %u 1 1 0", w->vm_id ?: 1);
 }
 
+/* By the driver of the IOMMU, to whoever is registered there. */
+static int process_entry(struct world *w)
+{
+	int fd = __kvm_lifecycle_open("iommu"), r;
+
+	if (fd < 0)
+		return fd;
+	r = __kvm_lifecycle_write(fd, "process 1");
+	/* close() waits until it has been handled. */
+	close(fd);
+	return r;
+}
+
+static int unload(struct world *w)
+{
+	return unload_kvm_amd();
+}
+
+static char load_command[4096];
+
+/* modprobe does nothing if kvm_amd is there. */
+static int ensure_loaded(void)
+{
+	return system(load_command) ? -EIO : 0;
+}
+
+/* As modprobe does it, if what kvm_amd depends on is loaded. */
+static int load(struct world *w)
+{
+	const char *params = load_command + strlen(KVM_AMD_LOAD);
+	char path[1280];
+	int fd, r;
+
+	if (!kvm_amd_file(path, sizeof(path)))
+		return -ENOENT;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = syscall(SYS_finit_module, fd, params,
+		    strstr(path, ".ko.") ? MODULE_INIT_COMPRESSED_FILE : 0) ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+static int use_new_vm(struct world *w)
+{
+	int vm = new_vm(w), fd;
+
+	if (vm < 0)
+		return vm;
+	fd = fd_or_errno(ioctl(vm, KVM_CREATE_VCPU, 0ul));
+	if (fd >= 0)
+		close(fd);
+	close(vm);
+	return fd < 0 ? fd : 0;
+}
+
+static int read_parameter(struct world *w)
+{
+	int fd = open("/sys/module/kvm_amd/parameters/avic", O_RDONLY | O_CLOEXEC), r;
+	char c;
+
+	if (fd < 0)
+		return -errno;
+	r = read(fd, &c, 1) == 1 ? 0 : -errno;
+	close(fd);
+	return r;
+}
+
+/* The users of kvm_amd, once those who are about to leave are gone.  -1: it isn't loaded. */
+static int kvm_amd_users_left(void)
+{
+	u64 start = now_ms();
+
+	while (kvm_amd_users() > 0 && !timed_out(start, IDLE_S))
+		usleep(POLL_US);
+	return kvm_amd_users();
+}
 #endif
 
 #ifdef __aarch64__
@@ -494,7 +586,7 @@ static const struct op ops_b[] = {
 		.ok = true,
 	}, {
 		.name = "die", .fn = die, .patient = true,
-		.as = "create_vm destroy_vm " WITH_VM,
+		.as = "create_vm destroy_vm unload " WITH_VM,
 		.group = IN(DIE),
 	}, {
 		.name = "new_vm", .fn = new_vm, .creates_fd = true,
@@ -503,7 +595,36 @@ static const struct op ops_b[] = {
 		.ok = true,
 	},
 #ifdef __x86_64__
+	/* No such file, or nothing behind it: kvm_amd isn't there, not yet or not any more. */
 	{
+		.name = "use_new_vm", .fn = use_new_vm,
+		.as = "unload",
+		.group = IN(USE),
+		.ok = true, .errs = { ENOENT, ENODEV },
+	}, {
+		.name = "read_parameter", .fn = read_parameter,
+		.as = "unload",
+		.group = IN(USE),
+		.ok = true, .errs = { ENOENT, ENODEV },
+	}, {
+		/* ENOENT: nobody is registered. */
+		.name = "process_entry", .fn = process_entry,
+		.as = "unload",
+		.group = IN(USE),
+		.ok = true, .errs = { ENOENT },
+	}, {
+		/* EWOULDBLOCK: it's in use; EBUSY: it's being unloaded, or loaded. */
+		.name = "unload_too", .fn = unload,
+		.as = "unload",
+		.group = IN(USE),
+		.ok = true, .errs = { EWOULDBLOCK, EBUSY, ENOENT },
+	}, {
+		/* EBUSY: it's being loaded. */
+		.name = "load", .fn = load,
+		.as = "unload",
+		.group = IN(USE),
+		.ok = true, .errs = { EEXIST, EBUSY },
+	}, {
 		.name = "run_guessed", .fn = run_guessed,
 		.as = "create_vcpu ga_log destroy_vm",
 		.group = IN(USE),
@@ -633,6 +754,17 @@ static const struct op_a ops_a[] = {
 		.kthread = true,
 		.first = "avic_ga_log_notifier",
 		.sample_s = 20,
+	}, {
+		/* The last one: afterwards kvm_amd lies elsewhere. */
+		.op = {
+			.name = "unload", .fn = unload, .ok = true,
+			/* A B uses it, or unloads it as well. */
+			.errs = { EWOULDBLOCK, EBUSY, ENOENT },
+		},
+		.no_vm = true,
+		.unloads = true,
+		.first = "sys_delete_module",
+		.sample_s = 15,
 	},
 #endif
 #ifdef __aarch64__
@@ -686,6 +818,7 @@ FIXTURE_VARIANT_ADD(interleave, create_vcpu) { .name = "create_vcpu" };
 FIXTURE_VARIANT_ADD(interleave, destroy_vm) { .name = "destroy_vm" };
 #ifdef __x86_64__
 FIXTURE_VARIANT_ADD(interleave, ga_log) { .name = "ga_log" };
+FIXTURE_VARIANT_ADD(interleave, unload) { .name = "unload" };
 #endif
 #ifdef __aarch64__
 FIXTURE_VARIANT_ADD(interleave, create_vgic) { .name = "create_vgic" };
@@ -726,6 +859,11 @@ static u32 group_mask(const struct op_a *a, int group)
 	u32 mask = 0;
 	int i;
 
+#ifdef __aarch64__
+	/* Without a KVM_RUN it's a part of GROUP_USE. */
+	if (group == GROUP_RUN)
+		return 0;
+#endif
 	for (i = 0; i < (int)ARRAY_SIZE(ops_b); i++) {
 		if ((ops_b[i].group & BIT(group)) && is_listed(ops_b[i].as, a->op.name))
 			mask |= BIT(i);
@@ -1028,6 +1166,15 @@ static void create_world(struct world *w)
 		w->pad[w->nr_pad] = kvm_dup(w->pause);
 	w->next_fd = lowest_fd();
 	w->guess_vm = w->next_fd;
+#ifdef __x86_64__
+	if (w->a->unloads) {
+		int users;
+
+		TEST_ASSERT(!ensure_loaded(), "kvm_amd can't be loaded");
+		users = kvm_amd_users_left();
+		TEST_ASSERT(!users, "want 0 users of kvm_amd, got %d", users);
+	}
+#endif
 	if (w->a->no_vm)
 		return;
 
@@ -1086,9 +1233,9 @@ static void expect_no_vm(struct result *res, int pid)
 	u64 start = now_ms();
 
 	while (has_vm(pid)) {
-		if (timed_out(start, STUCK_S)) {
+		if (timed_out(start, VM_LEFT_S)) {
 			red(res, "a VM is left %d s after all of its file descriptors were closed",
-			    STUCK_S);
+			    VM_LEFT_S);
 			return;
 		}
 		usleep(POLL_US);
@@ -1124,6 +1271,14 @@ static void check_world(struct world *w, struct result *res, u32 mask)
 		red(res, "%s: want %s, got %s", w->a->op.name,
 		    w->a->op.errs[0] ? "success or another errno" : "success",
 		    ret_name(w->doer_a.ret));
+#ifdef __x86_64__
+	if (w->a->unloads) {
+		r = ensure_loaded() ?: use_new_vm(w);
+		if (r)
+			red(res, "a vCPU of a new VM, afterwards: want a vCPU, got %s",
+			    ret_name(r));
+	}
+#endif
 	for (i = 0; i < NR_VCPUS && w->vm >= 0; i++) {
 		ids[nr] = VCPU_ID(i);
 		fds[nr++] = w->vcpu[i];
@@ -1484,7 +1639,7 @@ static const char *record_a(struct world *w, struct func_trace *t, struct record
 	snprintf(tid, sizeof(tid), "%d", a_tid(w));
 	if (trace_write(t, "set_ftrace_pid", tid))
 		return "the function tracer can't be told whom to record";
-	for (i = 0; i < NR_TRACES; i++) {
+	for (i = 0; i < (w->a->unloads ? 1 : NR_TRACES); i++) {
 		create_world(w);
 		make_a_ready(w);
 		func_trace_switch(t, true);
@@ -1498,6 +1653,11 @@ static const char *record_a(struct world *w, struct func_trace *t, struct record
 		check_world(w, &res, 0);
 		destroy_world(w, &res, 0);
 	}
+	/* What is open keeps kvm_amd. */
+	if (w->dev_kvm >= 0)
+		close(w->dev_kvm);
+	if (w->ga_log >= 0)
+		close(w->ga_log);
 	if (res.status == RED)
 		return res.why;
 	return program->nr_funcs ? NULL : "the function tracer has recorded nothing";
@@ -1518,7 +1678,7 @@ static struct world *open_world(const struct op_a *a, int kmsg, int cpu)
 	w->armed = -1;
 	sigaction(SIGUSR1, &sa, NULL);
 #ifdef __x86_64__
-	w->avic = !kvm_lifecycle_missing("avic");
+	w->avic = !a->unloads && !kvm_lifecycle_missing("avic");
 	if (w->avic) {
 		w->ga_log = __kvm_lifecycle_open("ga_log");
 		if (a->kthread)
@@ -1527,8 +1687,11 @@ static struct world *open_world(const struct op_a *a, int kmsg, int cpu)
 #endif
 	w->pause = __kvm_lifecycle_open("pause");
 	TEST_ASSERT(w->pause >= 0, "kvm_lifecycle's pause: %s", strerror(-w->pause));
-	w->dev_kvm = open_path_or_exit(KVM_DEV_PATH, O_RDWR);
-	w->run_size = ioctl(w->dev_kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	w->dev_kvm = -1;
+	if (!a->unloads) {
+		w->dev_kvm = open_path_or_exit(KVM_DEV_PATH, O_RDWR);
+		w->run_size = ioctl(w->dev_kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	}
 
 	TEST_ASSERT(!pipe2(w->reap, O_CLOEXEC), "pipe2: %s", strerror(errno));
 	TEST_ASSERT(!pthread_create(&w->reaper, NULL, do_reap, w), "pthread_create()");
@@ -1538,6 +1701,21 @@ static struct world *open_world(const struct op_a *a, int kmsg, int cpu)
 			start_doer(w, &w->doer_b[i], do_b, ops_b[i].fn);
 	}
 	return w;
+}
+
+/* Why this A can't be done on this host, or NULL. */
+static const char *unusable(const struct op_a *a)
+{
+	const char *missing = NULL;
+
+	if (a->kthread)
+		missing = kvm_lifecycle_missing("ga_log") ?: kvm_lifecycle_missing("avic");
+#ifdef __x86_64__
+	if (a->unloads)
+		missing = kvm_amd_users() < 0 ? "kvm_amd isn't loaded" :
+			  kvm_amd_users_left() ? "others use kvm_amd" : kvm_amd_not_reloadable();
+#endif
+	return missing;
 }
 
 /*
@@ -1550,7 +1728,7 @@ static const char *record_all(bool full)
 	static const char * const filters[] = {
 		"*sys_ioctl", "*sys_close",
 #ifdef __x86_64__
-		"*:mod:kvm", "*:mod:kvm_amd",
+		"*:mod:kvm", "*:mod:kvm_amd", "*sys_delete_module", "amd_iommu_*",
 #else
 		"kvm_*", "__kvm_*", "vgic_*", "__vgic_*",
 #endif
@@ -1577,7 +1755,7 @@ static const char *record_all(bool full)
 		return missing;
 
 	for (i = 0; i < (int)ARRAY_SIZE(ops_a); i++) {
-		if (ops_a[i].kthread && kvm_lifecycle_missing("ga_log"))
+		if (unusable(&ops_a[i]))
 			continue;
 		program = &programs[i];
 		rec.first = ops_a[i].first;
@@ -1740,6 +1918,22 @@ static bool is_kvms(const struct func *f)
 	return false;
 }
 
+/* The stack is unwound for KASAN and lockdep, also on behalf of what handles a probe. */
+static bool is_fatal(const struct func *f)
+{
+	const char *name = kernel_symbols[f->symbol].name;
+
+	return strstr(name, "unwind") || strstr(name, "stack_walk") || strstr(name, "stack_trace");
+}
+
+/* A pause point keeps the module that it is in. */
+static bool is_of_kvm_amd(const struct func *f)
+{
+	const char *module = kernel_symbols[f->symbol].module;
+
+	return module && !strcmp(module, "kvm_amd");
+}
+
 /* Which one would be held is not up to us if there are several in one place. */
 static bool is_ambiguous(const struct func *f)
 {
@@ -1819,7 +2013,8 @@ static void print_matrix_head(const struct op_a *a, int nr)
 		if (is_listed(ops_b[i].as, a->op.name))
 			len += snprintf(names + len, sizeof(names) - len, " %s", ops_b[i].name);
 	}
-	ksft_print_msg("legend: %s\n", legend);
+	for (i = 0; i < (int)ARRAY_SIZE(legend); i++)
+		ksft_print_msg("legend: %s\n", legend[i]);
 	ksft_print_msg("matrix %s functions %d operations%s\n", a->op.name, nr, names);
 }
 
@@ -1850,8 +2045,8 @@ static void begin(struct __test_metadata *_metadata, struct interleave *t, const
 		;
 	t->a = &ops_a[i];
 	program = &programs[i];
-	if (!missing && t->a->kthread)
-		missing = kvm_lifecycle_missing("ga_log") ?: kvm_lifecycle_missing("avic");
+	if (!missing)
+		missing = unusable(t->a);
 	if (missing)
 		SKIP(return, "%s", missing);
 	ASSERT_EQ('\0', program->missing[0])
@@ -1860,11 +2055,16 @@ static void begin(struct __test_metadata *_metadata, struct interleave *t, const
 	if (t->kmsg < 0)
 		SKIP(return, "/dev/kmsg: %s", strerror(-t->kmsg));
 	/* Else each VM is the first and the last one, which turn virtualization on and off. */
-	t->kept_vm = new_vm(NULL);
+	if (!t->a->unloads)
+		t->kept_vm = new_vm(NULL);
 }
 
 static void end(struct interleave *t)
 {
+#ifdef __x86_64__
+	if (t->a->unloads && t->kmsg >= 0)
+		ensure_loaded();
+#endif
 	if (t->kept_vm >= 0)
 		close(t->kept_vm);
 	if (t->kmsg >= 0)
@@ -1928,6 +2128,14 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 				continue;
 			if (is_ambiguous(f)) {
 				fill_cells(f, mask, CELL_AMBIGUOUS);
+				continue;
+			}
+			if (is_fatal(f)) {
+				fill_cells(f, mask, CELL_FATAL);
+				continue;
+			}
+			if (a->unloads && is_of_kvm_amd(f)) {
+				fill_cells(f, mask, CELL_KEPT);
 				continue;
 			}
 			h = (struct hold) { .func = order[n], .mask = mask };
@@ -2013,10 +2221,6 @@ FIXTURE_VARIANT_ADD(found, create_during_init) {
 	"init_vgic", "kvm_set_irq_routing", "create_other"
 };
 
-FIXTURE_VARIANT_ADD(found, init_during_creation) {
-	"create_vcpu", "vgic_check_iorange", "init_vgic"
-};
-
 FIXTURE_VARIANT_ADD(found, iidr_while_vcpu_is_busy) {
 	"vcpu_reg", "kvm_arm_get_reg", "read_iidr"
 };
@@ -2064,6 +2268,9 @@ int main(int argc, char *argv[])
 #endif
 	TEST_REQUIRE(!access(KVM_DEV_PATH, R_OK | W_OK));
 
+#ifdef __x86_64__
+	kvm_amd_load_command(load_command, sizeof(load_command));
+#endif
 	not_recorded = kvm_lifecycle_missing("pause");
 	if (!not_recorded)
 		not_recorded = kvm_lifecycle_missing("get_vcpu");

@@ -1064,29 +1064,42 @@ static inline int kvm_amd_users(void)
 	return atoi(buf);
 }
 
-/* Why kvm_amd can't be unloaded and loaded again, or NULL if it can. */
-static inline const char *kvm_amd_not_reloadable(void)
+/* The file that modprobe loads kvm_amd from. */
+static inline bool kvm_amd_file(char *path, size_t size)
 {
-	const char *why = "kvm_amd isn't a module that modprobe finds";
+	char dir[128], line[1024];
 	struct utsname name;
-	char path[128], line[1024];
+	bool found = false;
 	FILE *f;
 
 	uname(&name);
-	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", name.release);
+	snprintf(dir, sizeof(dir), "/lib/modules/%s", name.release);
+	snprintf(path, size, "%s/modules.dep", dir);
 	f = fopen(path, "re");
 	if (!f)
-		return why;
-	while (why && fgets(line, sizeof(line), f)) {
+		return false;
+	while (!found && fgets(line, sizeof(line), f)) {
 		*strchrnul(line, ':') = '\0';
-		if (strstr(line, "kvm-amd.ko"))
-			why = NULL;
+		found = strstr(line, "kvm-amd.ko");
 	}
 	fclose(f);
-	return why;
+	snprintf(path, size, "%s/%s", dir, line);
+	return found;
 }
 
-/* The command that loads kvm_amd as it is loaded now. */
+/* Why kvm_amd can't be unloaded and loaded again, or NULL if it can. */
+static inline const char *kvm_amd_not_reloadable(void)
+{
+	char path[1280];
+
+	if (kvm_amd_file(path, sizeof(path)))
+		return NULL;
+	return "kvm_amd isn't a module that modprobe finds";
+}
+
+#define KVM_AMD_LOAD	"modprobe kvm_amd"
+
+/* The command that loads kvm_amd as it is loaded now: KVM_AMD_LOAD and parameters. */
 static inline void kvm_amd_load_command(char *cmd, size_t size)
 {
 	const char *dir = "/sys/module/kvm_amd/parameters";
@@ -1096,7 +1109,7 @@ static inline void kvm_amd_load_command(char *cmd, size_t size)
 	DIR *d;
 	int fd;
 
-	snprintf(cmd, size, "modprobe kvm_amd");
+	snprintf(cmd, size, KVM_AMD_LOAD);
 	d = opendir(dir);
 	while (d && (e = readdir(d))) {
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
