@@ -888,6 +888,13 @@ static void kick(int sig)
 {
 }
 
+/* A signal that was to end a KVM_RUN may come when that has ended. */
+static void wait_to_go(struct doer *d)
+{
+	while (sem_wait(&d->go))
+		;
+}
+
 /* A thread does nothing in the kernel while A is about to begin, nor after it has ended. */
 static void *do_a(void *arg)
 {
@@ -897,7 +904,7 @@ static void *do_a(void *arg)
 	pin_tid_to_cpu(0, w->cpu);
 	__atomic_store_n(&d->tid, gettid(), __ATOMIC_SEQ_CST);
 	for (;;) {
-		sem_wait(&d->go);
+		wait_to_go(d);
 		__atomic_store_n(&w->stage, STAGE_SPINNING, __ATOMIC_SEQ_CST);
 		while (__atomic_load_n(&w->stage, __ATOMIC_SEQ_CST) != STAGE_GO)
 			;
@@ -915,7 +922,7 @@ static void *do_b(void *arg)
 
 	__atomic_store_n(&d->tid, gettid(), __ATOMIC_SEQ_CST);
 	for (;;) {
-		sem_wait(&d->go);
+		wait_to_go(d);
 		__atomic_store_n(&d->begun, true, __ATOMIC_SEQ_CST);
 		d->ret = d->fn(d->w);
 		__atomic_store_n(&d->done, true, __ATOMIC_SEQ_CST);
@@ -1869,6 +1876,34 @@ static void end_worker(struct worker *wk, struct result *res)
 	wk->pid = 0;
 }
 
+/* Where a process that has no end is: a line for each thread. */
+static void print_threads(pid_t pid)
+{
+	char path[300], buf[2048], *p;
+	struct dirent *e;
+	ssize_t r;
+	int fd;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/stack", pid, e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+		if (fd >= 0)
+			close(fd);
+		buf[r > 0 ? r : 0] = '\0';
+		while ((p = strchr(buf, '\n')))
+			*p = ' ';
+		ksft_print_msg("thread %s: %s\n", e->d_name, r > 0 ? buf : "not in the kernel");
+	}
+	if (d)
+		closedir(d);
+}
+
 static void hold(struct worker *wk, const struct op_a *a, int kmsg, const struct hold *h,
 		 struct result *res)
 {
@@ -1885,6 +1920,7 @@ static void hold(struct worker *wk, const struct op_a *a, int kmsg, const struct
 	if (write(wk->to, h, sizeof(*h)) != sizeof(*h) ||
 	    poll(&pfd, 1, HOLD_TIMEOUT_S * 1000) != 1) {
 		red(res, "want an end after %d s, got none", HOLD_TIMEOUT_S);
+		print_threads(wk->pid);
 		end_worker(wk, res);
 	} else {
 		r = read(wk->from, res, sizeof(*res));
