@@ -35,13 +35,19 @@ struct kvml_pause_point {
 	atomic_t hits, done;
 };
 
+/* A breakpoint of the kernel's counts as an NMI on x86, and an NMI as an interrupt. */
+static bool __kprobes notrace kvml_pause_in_interrupt(void)
+{
+	return hardirq_count() > (in_nmi() ? HARDIRQ_OFFSET : 0) || in_serving_softirq();
+}
+
 static int __kprobes notrace kvml_pause_handler(struct kprobe *kp, struct pt_regs *regs)
 {
 	struct kvml_pause_point *p = container_of(kp, struct kvml_pause_point, kp);
 	u64 deadline;
 
 	/* An interrupt that the thread gets is none of its doing. */
-	if (p->tid && (p->tid != task_pid(current) || in_hardirq() || in_serving_softirq()))
+	if (p->tid && (p->tid != task_pid(current) || kvml_pause_in_interrupt()))
 		return 0;
 	if (READ_ONCE(p->released) || !atomic_add_unless(&p->hits, 1, p->max_hits))
 		return 0;
