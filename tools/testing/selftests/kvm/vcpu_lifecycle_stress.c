@@ -64,6 +64,9 @@ static int __maybe_unused test_harness_run(int argc, char **argv);
 /* The same for the trials of a program that is known to have got stuck. */
 #define STUCK_AGAIN_S	5
 
+/* After so long it is looked up what a call waits for. */
+#define ASK_S		3
+
 /* A whole program, and what it leaves to others to be freed. */
 #define PROGRAM_S	60
 #define END_S		15
@@ -142,6 +145,7 @@ struct watched {
 	u64 starts;
 	u64 calls_at_run[MAX_THREADS];	/* of each thread, when KVM_RUN was entered */
 	u64 kicked;		/* ms, when it was first told to leave KVM_RUN */
+	u64 at_vcpu;		/* the @since of a call that turned out to be for a vCPU */
 };
 
 #define MAX_OPS		96
@@ -1537,7 +1541,8 @@ static bool is_away(const struct program *p, struct watched *w)
 	enum doing doing = __atomic_load_n(&w->doing, __ATOMIC_SEQ_CST);
 
 	return doing == DONE || doing == IN_RUN ||
-	       (doing == IN_CALL && ops[p->calls[w->call].op].may_wait);
+	       (doing == IN_CALL && (ops[p->calls[w->call].op].may_wait ||
+				     w->at_vcpu == __atomic_load_n(&w->since, __ATOMIC_SEQ_CST)));
 }
 
 static int op_of(const char *name)
@@ -2155,6 +2160,26 @@ static bool others_go_on(const struct program *p, const struct watched *w)
 }
 
 /*
+ * Has this thread come to a vCPU where its call is for a VM?  Descriptors are guessed,
+ * and numbers reused: the ioctl waits for the vCPU's mutex then, whichever it is.
+ */
+static bool is_at_vcpu(pid_t pid, int tid)
+{
+	char path[64], buf[4096];
+	ssize_t r;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stack", pid, tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	r = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	buf[r > 0 ? r : 0] = '\0';
+	return strstr(buf, " kvm_vcpu_ioctl+");
+}
+
+/*
  * Tell threads to leave KVM_RUN once that has held up nobody.  Returns the thread
  * that is stuck, or NULL.
  */
@@ -2169,9 +2194,13 @@ static struct watched *watch(const struct program *p, pid_t pid, unsigned int st
 		u64 since = __atomic_load_n(&w->since, __ATOMIC_SEQ_CST);
 		u64 kicked = __atomic_load_n(&w->kicked, __ATOMIC_SEQ_CST);
 
-		if (doing == IN_CALL && !ops[p->calls[w->call].op].may_wait &&
-		    now > since + stuck_s * 1000)
-			return w;
+		if (doing == IN_CALL && !ops[p->calls[w->call].op].may_wait) {
+			if (now > since + ASK_S * 1000 && w->at_vcpu != since &&
+			    is_at_vcpu(pid, w->tid))
+				w->at_vcpu = since;
+			if (now > since + stuck_s * 1000 && w->at_vcpu != since)
+				return w;
+		}
 		if (doing != IN_RUN)
 			continue;
 		if (kicked && now > kicked + stuck_s * 1000)
