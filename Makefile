@@ -74,7 +74,7 @@ lab-patches:
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave
 interleave:
-	@BASE='$(BASES)' ARCH='$(ARCH)' PATCHES='$(PATCHES)' SEED='$(SEED)' KERNEL='$(KERNEL)' tools/lab/interleave.sh
+	@BASE='$(BASES)' ARCH='$(ARCH)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/interleave.sh
 
 ##kselftest-kit:   the selftests as a tar file for a real host (ARCH=x86 BASE=v7.3), in results/
 .PHONY: kselftest-kit

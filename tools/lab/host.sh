@@ -14,8 +14,6 @@
 # OPTIONS are options for each of the tests, and what has the form NAME=VALUE is in
 # their environment; TEST_FILE is a file that they find as /test_file.
 #
-# PROBES=everywhere: tests set probes at functions that the whole kernel runs.
-#
 # With SUITE=upstream the tests are those that tests.sh builds under that name;
 # with SUITE=kit what tools/testing/kit.sh has put there.
 #
@@ -68,10 +66,12 @@ else
 	CMDLINE="$CMDLINE kmemleak=off"
 fi
 
-THREAD=multi
-# A probe, i.e. int3, comes and goes while other CPUs run the same code: with a thread
-# for each CPU QEMU 7.2 can run an int3 that is gone already (see keep_vm.c).
-[ "$ARCH-${PROBES:-}" != x86-everywhere ] || THREAD=single
+# Probes and static keys of x86 are an int3 while they come and go, and with a thread
+# for each CPU QEMU 7.2 can run an int3 that is gone already (see keep_vm.c).  Nobody
+# knows that one, and the kernel dies of it.  THREAD=multi all the same measures what
+# two CPUs do at once.
+[ "$ARCH" != x86 ] || THREAD=${THREAD:-single}
+THREAD=${THREAD:-multi}
 
 # A kernel of a distribution, with its own initrd and root file system: what the
 # lab needs is on a second disk, which debian-init unpacks.
@@ -83,9 +83,6 @@ if [ -f "$ROOT" ]; then
 	MEMORY=2G
 	# SRSO: it says WARNING about an emulated CPU without microcode.
 	CMDLINE="$CMDLINE root=/dev/vda rw init=/lab/start slub_debug=FZP spec_rstack_overflow=off"
-	# Unlike the lab's kernels for x86, this one has static keys, which are as bad as
-	# probes.
-	THREAD=single
 	DEVICES=''
 	MACHINE="$MACHINE -drive file=$ROOT,format=raw,if=virtio,snapshot=on -drive file=$RESULTS/archive,format=raw,if=virtio,readonly=on"
 fi

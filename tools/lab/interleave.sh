@@ -16,8 +16,8 @@ each_base $BASE
 check_base "$BASE"
 check_hosts $ARCH
 export START BASE ARCH PATCHES RESULTS="$TOP/results/$BASE" TEST=vcpu_interleave_test
-export SURE=1 PROBES=everywhere
-export OPTIONS="INTERLEAVE=full${SEED:+ INTERLEAVE_SEED=$SEED}" TEST_TIMEOUT="${TEST_TIMEOUT:-5400}"
+export SURE=1
+export OPTIONS=INTERLEAVE=full TEST_TIMEOUT="${TEST_TIMEOUT:-5400}"
 
 status=0
 "$TOP/tools/lab/lab.sh" || status=$?
