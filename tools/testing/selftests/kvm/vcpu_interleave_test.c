@@ -450,16 +450,6 @@ static int read_parameter(struct world *w)
 	close(fd);
 	return r;
 }
-
-/* The users of kvm_amd, once those who are about to leave are gone.  -1: it isn't loaded. */
-static int kvm_amd_users_left(void)
-{
-	u64 start = now_ms();
-
-	while (kvm_amd_users() > 0 && !timed_out(start, IDLE_S))
-		usleep(POLL_US);
-	return kvm_amd_users();
-}
 #endif
 
 #ifdef __aarch64__
@@ -907,11 +897,11 @@ static void *do_a(void *arg)
 		wait_to_go(d);
 		__atomic_store_n(&w->stage, STAGE_SPINNING, __ATOMIC_SEQ_CST);
 		while (__atomic_load_n(&w->stage, __ATOMIC_SEQ_CST) != STAGE_GO)
-			;
+			cpu_relax();
 		d->ret = d->fn(w);
 		__atomic_store_n(&d->done, true, __ATOMIC_SEQ_CST);
 		while (__atomic_load_n(&w->stage, __ATOMIC_SEQ_CST) == STAGE_GO)
-			;
+			cpu_relax();
 	}
 	return NULL;
 }
@@ -1178,7 +1168,7 @@ static void create_world(struct world *w)
 		int users;
 
 		TEST_ASSERT(!ensure_loaded(), "kvm_amd can't be loaded");
-		users = kvm_amd_users_left();
+		users = kvm_amd_users_left(IDLE_S);
 		TEST_ASSERT(!users, "want 0 users of kvm_amd, got %d", users);
 	}
 #endif
@@ -1434,7 +1424,7 @@ static bool all_settled(struct world *w, u32 mask)
 	return settled;
 }
 
-/* Do the Bs while A is held, as long as it is.  Returns false if A left too early. */
+/* Do the Bs while A is held, as long as it is. */
 static void do_bs(struct world *w, struct result *res, u32 mask)
 {
 	bool inside;
@@ -1718,9 +1708,12 @@ static const char *unusable(const struct op_a *a)
 	if (a->kthread)
 		missing = kvm_lifecycle_missing("ga_log") ?: kvm_lifecycle_missing("avic");
 #ifdef __x86_64__
-	if (a->unloads)
-		missing = kvm_amd_users() < 0 ? "kvm_amd isn't loaded" :
-			  kvm_amd_users_left() ? "others use kvm_amd" : kvm_amd_not_reloadable();
+	if (a->unloads) {
+		int users = kvm_amd_users_left(IDLE_S);
+
+		missing = users < 0 ? "kvm_amd isn't loaded" :
+			  users ? "others use kvm_amd" : kvm_amd_not_reloadable();
+	}
 #endif
 	return missing;
 }
@@ -1876,13 +1869,11 @@ static void end_worker(struct worker *wk, struct result *res)
 	wk->pid = 0;
 }
 
-/* Where a process that has no end is: a line for each thread. */
+/* Where the threads of a process that has no end are. */
 static void print_threads(pid_t pid)
 {
-	char path[300], buf[2048], *p;
 	struct dirent *e;
-	ssize_t r;
-	int fd;
+	char path[64];
 	DIR *d;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
@@ -1890,15 +1881,8 @@ static void print_threads(pid_t pid)
 	while (d && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/stack", pid, e->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		r = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
-		if (fd >= 0)
-			close(fd);
-		buf[r > 0 ? r : 0] = '\0';
-		while ((p = strchr(buf, '\n')))
-			*p = ' ';
-		ksft_print_msg("thread %s: %s\n", e->d_name, r > 0 ? buf : "not in the kernel");
+		ksft_print_msg("thread %s:\n", e->d_name);
+		print_stack(atoi(e->d_name));
 	}
 	if (d)
 		closedir(d);
@@ -1982,6 +1966,16 @@ static bool is_ambiguous(const struct func *f)
 			return o->addr != s->addr;
 	}
 	return false;
+}
+
+/* Why A can't be held in this function at all, or 0. */
+static char never_held(const struct op_a *a, const struct func *f)
+{
+	if (is_ambiguous(f))
+		return CELL_AMBIGUOUS;
+	if (is_fatal(f))
+		return CELL_FATAL;
+	return a->unloads && is_of_kvm_amd(f) ? CELL_KEPT : 0;
 }
 
 static void fill_cells(struct func *f, u32 mask, char cell)
@@ -2125,6 +2119,44 @@ static bool wants_all(void)
 	return want && !strcmp(want, "full");
 }
 
+/* These Bs, at the same time, are red.  Which of them does it take? */
+static void blame(struct __test_metadata *_metadata, struct worker *wk,
+		  const struct interleave *t, struct func *f, const struct hold *all)
+{
+	bool found = false;
+	struct result res;
+	struct hold h;
+	int b;
+
+	for (b = 0; b < (int)ARRAY_SIZE(ops_b); b++) {
+		if (!(all->mask & BIT(b)))
+			continue;
+		h = (struct hold) { .func = all->func, .mask = BIT(b) };
+		if (h.mask != all->mask) {
+			hold(wk, t->a, t->kmsg, &h, &res);
+			if (res.status != RED)
+				continue;
+			TH_LOG("%s held in %s(), %s: %s", t->a->op.name, probe_name(f),
+			       ops_b[b].name, res.why);
+		}
+		f->cell[b] = CELL_RED;
+		found = true;
+	}
+	/* None of them alone: all of them. */
+	if (!found)
+		fill_cells(f, all->mask, CELL_RED);
+}
+
+/* The end of a process that is still there must be as that of any other. */
+static void expect_end(struct __test_metadata *_metadata, struct worker *wk)
+{
+	struct result res = {};
+
+	end_worker(wk, &res);
+	EXPECT_NE(RED, res.status)
+		TH_LOG("the last process: %s", res.why);
+}
+
 TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 {
 	const char *seed_text = getenv("INTERLEAVE_SEED"), *only = getenv("INTERLEAVE_FUNC");
@@ -2133,10 +2165,10 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 	bool full = wants_all();
 	struct hold h;
 	struct worker wk = {};
-	int i, g, b, n, nr, *order, nr_red = 0, nr_held = 0, nr_tried = 0;
-	struct result res, alone;
+	int i, g, n, nr, *order, nr_red = 0, nr_held = 0, nr_tried = 0;
+	struct result res;
 	u64 start;
-	u32 mask;
+	u32 all = 0;
 
 	nr = program->nr_funcs;
 	ksft_print_msg("%s: %d functions recorded, seed %u\n", a->op.name, nr, seed);
@@ -2144,84 +2176,53 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 	order = calloc(nr, sizeof(*order));
 	ASSERT_NE(NULL, order);
 	order_funcs(order, nr, full, seed);
-	for (i = 0; i < nr; i++) {
-		for (g = 0; g < NR_GROUPS; g++)
-			fill_cells(&program->funcs[i], group_mask(a, g), CELL_UNTRIED);
-	}
+	for (g = 0; g < NR_GROUPS; g++)
+		all |= group_mask(a, g);
+	for (i = 0; i < nr; i++)
+		fill_cells(&program->funcs[i], all, CELL_UNTRIED);
 
 	print_matrix_head(a, nr);
 	start = now_ms();
 	for (n = 0; n < nr && nr_red < MAX_REDS && (full || !timed_out(start, a->sample_s)); n++) {
 		struct func *f = &program->funcs[order[n]];
 		bool is_red = false, held = false;
+		char never;
 
 		if (only && strcmp(only, kernel_symbols[f->symbol].name))
 			continue;
 		nr_tried++;
-		for (g = 0; g < NR_GROUPS; g++) {
-			mask = group_mask(a, g);
-			if (!mask)
+		never = never_held(a, f);
+		if (never)
+			fill_cells(f, all, never);
+		for (g = 0; g < NR_GROUPS && !never; g++) {
+			h = (struct hold) { .func = order[n], .mask = group_mask(a, g) };
+			if (!h.mask)
 				continue;
-			if (is_ambiguous(f)) {
-				fill_cells(f, mask, CELL_AMBIGUOUS);
-				continue;
-			}
-			if (is_fatal(f)) {
-				fill_cells(f, mask, CELL_FATAL);
-				continue;
-			}
-			if (a->unloads && is_of_kvm_amd(f)) {
-				fill_cells(f, mask, CELL_KEPT);
-				continue;
-			}
-			h = (struct hold) { .func = order[n], .mask = mask };
 			hold(&wk, a, self->i.kmsg, &h, &res);
-			take_cells(f, &res, mask);
+			take_cells(f, &res, h.mask);
 			held |= res.status == HELD;
-			if (res.status == UNPROBED) {
-				for (g = 0; g < NR_GROUPS; g++)
-					fill_cells(f, group_mask(a, g), CELL_UNPROBED);
+			if (res.status == RED) {
+				is_red = true;
+				TH_LOG("%s held in %s(), group %d: %s", a->op.name, probe_name(f),
+				       g, res.why);
+				blame(_metadata, &wk, &self->i, f, &h);
+			}
+			/*
+			 * It's the same with any other Bs.  A may have been there by chance when it
+			 * was recorded, e.g. after an interrupt.
+			 */
+			if (res.status == UNPROBED ||
+			    (res.status == UNREACHED && !held && !is_red)) {
+				fill_cells(f, all, res.status == UNPROBED ? CELL_UNPROBED :
+									    CELL_UNREACHED);
 				break;
 			}
-			/* A was there by chance when it was recorded, e.g. after an interrupt. */
-			if (res.status == UNREACHED && !held) {
-				for (g = 0; g < NR_GROUPS; g++)
-					fill_cells(f, group_mask(a, g), CELL_UNREACHED);
-				break;
-			}
-			if (res.status != RED)
-				continue;
-
-			/* Which of them does it take? */
-			is_red = true;
-			TH_LOG("%s held in %s(), group %d: %s", a->op.name, probe_name(f), g,
-			       res.why);
-			for (b = 0; b < (int)ARRAY_SIZE(ops_b); b++) {
-				if (!(mask & BIT(b)))
-					continue;
-				h.mask = BIT(b);
-				alone = res;
-				if (mask != BIT(b)) {
-					hold(&wk, a, self->i.kmsg, &h, &alone);
-					if (alone.status != RED)
-						continue;
-					TH_LOG("%s held in %s(), %s: %s", a->op.name, probe_name(f),
-					       ops_b[b].name, alone.why);
-				}
-				f->cell[b] = CELL_RED;
-				res.cell[b] = CELL_RED;
-			}
-			/* None of them alone: all of them. */
-			for (b = 0; b < (int)ARRAY_SIZE(ops_b) && res.cell[b] != CELL_RED; b++)
-				;
-			if (b == ARRAY_SIZE(ops_b))
-				fill_cells(f, mask, CELL_RED);
 		}
 		nr_red += is_red;
 		nr_held += held;
 		print_matrix_row(a, f);
 	}
-	end_worker(&wk, &res);
+	expect_end(_metadata, &wk);
 
 	ksft_print_msg("%s: %d of %d functions tried, held in %d, red in %d, %llu s\n", a->op.name,
 		       nr_tried, nr, nr_held, nr_red,
@@ -2282,7 +2283,7 @@ TEST_F_TIMEOUT(found, hold, SUBTEST_TIMEOUT_S)
 {
 	struct worker wk = {};
 	struct hold h = {};
-	struct result res, end;
+	struct result res;
 	int b;
 
 	while (h.func < program->nr_funcs &&
@@ -2294,7 +2295,7 @@ TEST_F_TIMEOUT(found, hold, SUBTEST_TIMEOUT_S)
 		;
 	h.mask = BIT(b);
 	hold(&wk, self->i.a, self->i.kmsg, &h, &res);
-	end_worker(&wk, &end);
+	expect_end(_metadata, &wk);
 	EXPECT_EQ(HELD, res.status)
 		TH_LOG("%s held in %s(), %s: %s", variant->a, variant->function, variant->b,
 		       res.status == UNREACHED ? "it didn't come through there" : res.why);

@@ -828,6 +828,32 @@ static inline int fault_knob_read(const char *path, char *value, size_t len)
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Is this thread in a function whose name has @function in it?  What the kernel tells of
+ * a thread that runs can't be relied on, and it may not tell anything.
+ */
+static inline bool thread_is_in(int tid, const char *function)
+{
+	char path[64], stack[4096];
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
+	return !fault_knob_read(path, stack, sizeof(stack)) && strstr(stack, function);
+}
+
+/* Where a thread is, as the kernel tells it. */
+static inline void print_stack(int tid)
+{
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		ksft_print_msg("  %s", line);
+	if (f)
+		fclose(f);
+}
+
 static inline void fault_injection_end(struct fault_injection *fi)
 {
 	int i;
@@ -1062,6 +1088,17 @@ static inline int kvm_amd_users(void)
 		buf[0] = '\0';
 	close(fd);
 	return atoi(buf);
+}
+
+/* The same, once those that leave within @s seconds are gone: what is freed late. */
+static inline int kvm_amd_users_left(unsigned int s)
+{
+	u64 start = now_ms();
+	int users;
+
+	while ((users = kvm_amd_users()) > 0 && !timed_out(start, s))
+		usleep(POLL_US);
+	return users;
 }
 
 /* The file that modprobe loads kvm_amd from. */

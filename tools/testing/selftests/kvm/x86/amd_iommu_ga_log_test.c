@@ -219,23 +219,6 @@ static void *spin(void *arg)
 	return NULL;
 }
 
-/* The stack of a thread that runs can't be relied on. */
-static bool is_in(int tid, const char *function)
-{
-	char path[64], stack[4096];
-	ssize_t r;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return false;
-	r = read(fd, stack, sizeof(stack) - 1);
-	close(fd);
-	stack[r > 0 ? r : 0] = '\0';
-	return strstr(stack, function);
-}
-
 /*
  * Unload kvm_amd while its notifier, in the middle of handling an entry, is
  * preempted: the notifier must have returned before the module is freed.  If it
@@ -276,7 +259,7 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 		while (!READ_ONCE(spinner.runs))
 			usleep(100);
 
-		preempted = is_in(tid, "avic_ga_log_notifier");
+		preempted = thread_is_in(tid, "avic_ga_log_notifier");
 		if (!preempted) {
 			WRITE_ONCE(spinner.stop, true);
 			pthread_join(spinner.thread, NULL);
@@ -296,12 +279,13 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 			expired = true;
 		state = get_state(self->iommu);
 		if (state.going && !READ_ONCE(spinner.stop)) {
-			early = is_in(tid, "avic_ga_log_notifier") && READ_ONCE(spinner.runs);
+			early = thread_is_in(tid, "avic_ga_log_notifier") &&
+				READ_ONCE(spinner.runs);
 			WRITE_ONCE(spinner.stop, true);
 		}
 		if (!waits)
 			start = now_ms();
-		waits = is_in(unloader.tid, "rcu");
+		waits = thread_is_in(unloader.tid, "rcu");
 		if (waits && timed_out(start, RCU_WAIT_S))
 			WRITE_ONCE(spinner.stop, true);
 	} while (!racer_done(&unloader));

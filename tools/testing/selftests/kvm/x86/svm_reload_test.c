@@ -455,17 +455,6 @@ static bool kvm_amd_loaded(void)
 	return !access(MODULE_DIR, F_OK);
 }
 
-/* Wait for what is freed late.  Returns how many users are left, or -1. */
-static int kvm_amd_idle(void)
-{
-	u64 start = now_ms();
-	int users;
-
-	while ((users = kvm_amd_users()) > 0 && !timed_out(start, IDLE_S))
-		usleep(POLL_US);
-	return users;
-}
-
 FIXTURE_SETUP(reload)
 {
 	struct reload_test *t = &self->t;
@@ -479,7 +468,7 @@ FIXTURE_SETUP(reload)
 	/* Where a subtest ran out of time. */
 	if (!kvm_amd_loaded())
 		ASSERT_EQ(0, system(load_command));
-	users = kvm_amd_idle();
+	users = kvm_amd_users_left(IDLE_S);
 	if (users < 0)
 		SKIP(return, "kvm_amd isn't a module that can be unloaded");
 	if (users)
@@ -504,7 +493,7 @@ FIXTURE_TEARDOWN(reload)
 		EXPECT_EQ(0, system(load_command));
 	get_identity(identity, sizeof(identity));
 	EXPECT_STREQ(t->identity, identity);
-	EXPECT_EQ(0, kvm_amd_idle())
+	EXPECT_EQ(0, kvm_amd_users_left(IDLE_S))
 		TH_LOG("kvm_amd has %d references left", kvm_amd_users());
 	expect_vm_works(_metadata);
 	kmsg_close(_metadata, t->kmsg);
