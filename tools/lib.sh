@@ -227,6 +227,12 @@ check_hosts()
 	check_arches "$(arches host | paste -sd' ')" "$@"
 }
 
+# known_tests BASE ARCH: what the table of this base declares for this host.
+known_tests()
+{
+	awk -F'\t' -v arch="$2" '!/^#/ && NF && ("," $2 ",") ~ ("," arch ",") && !seen[$1]++ { print $1 }' "$TOP/patches/$1/tests"
+}
+
 # check_rst: RST, if it is set, is another locking.rst.
 check_rst()
 {

@@ -40,15 +40,11 @@ for patches in $PATCHES; do
 done
 
 TABLE=$TOP/patches/$BASE/tests
-known_tests()
-{
-	awk -F'\t' -v arch="$1" '!/^#/ && NF && ("," $2 ",") ~ ("," arch ",") && !seen[$1]++ { print $1 }' "$TABLE"
-}
 for test in $TEST; do
 	for arch in $ARCH; do
-		known_tests "$arch"
+		known_tests "$BASE" "$arch"
 	done | grep -qxF "$test" ||
-		die "unknown TEST=$test for ARCH='$ARCH': choose from $(for arch in $ARCH; do known_tests "$arch"; done | sort -u | paste -sd' ')"
+		die "unknown TEST=$test for ARCH='$ARCH': choose from $(for arch in $ARCH; do known_tests "$BASE" "$arch"; done | sort -u | paste -sd' ')"
 done
 
 # A test that nobody declares would never run.
@@ -61,7 +57,7 @@ done
 
 tests_of()
 {
-	known_tests "$1" | if [ -n "$TEST" ]; then
+	known_tests "$BASE" "$1" | if [ -n "$TEST" ]; then
 		grep -xF "$(printf '%s\n' $TEST)" || :
 	else
 		cat

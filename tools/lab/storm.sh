@@ -44,6 +44,10 @@ export BASE ARCH TIME SEED REPLAY PATCHES
 each_base $BASE
 check_base "$BASE"
 check_arches 'x86 arm64' $ARCH
+for arch in $ARCH; do
+	known_tests "$BASE" "$arch" | grep -qxF "$TEST" ||
+		die "patches/$BASE/tests does not declare $TEST for $arch, i.e. what is known of it: choose another BASE"
+done
 RESULTS=${RESULTS:-$TOP/results/storm-$BASE}
 
 # progress ARCH: what the host says meanwhile, for as long as this script runs.

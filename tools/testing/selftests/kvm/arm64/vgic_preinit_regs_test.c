@@ -178,9 +178,6 @@ static int vgic_read(struct vm_gic *gic, const struct vgic_reg *reg, u64 *val)
 	return vgic_access(gic, reg, false, val);
 }
 
-/* Old kernels let nobody access any register before init. */
-#define NO_PREINIT	"no register can be accessed before init"
-
 /* With idle vCPUs.  Returns false if such registers don't exist. */
 static bool read_preinit(struct __test_metadata *_metadata, struct vm_gic *gic, u64 *iidr_val,
 			 u64 *typer2_val)
@@ -440,7 +437,7 @@ TEST_F(busy_vcpus, write)
 	u64 revs[] = { iidr_with_rev(self->iidr, 2), iidr_with_rev(self->iidr, 3) };
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	expect_accesses(_metadata, &self->gic, &iidr, true, revs, ARRAY_SIZE(revs),
 			self->when);
@@ -450,7 +447,7 @@ TEST_F(busy_vcpus, write)
 TEST_F(busy_vcpus, read)
 {
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	expect_accesses(_metadata, &self->gic, &iidr, false, &self->iidr, 1, self->when);
 	expect_accesses(_metadata, &self->gic, &typer2, false, &self->typer2, 1, self->when);
@@ -479,7 +476,7 @@ FIXTURE_SETUP(no_vcpu)
 	preinit = read_preinit(_metadata, &gic, &val, &val2);
 	vm_gic_destroy(&gic);
 	if (!preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	self->gic.vm = vm_create(2);
 	self->gic.fd = __vgic_v3_setup(self->gic.vm, 2, NR_IRQS);
@@ -702,7 +699,7 @@ TEST_F(vgic, iidr_values)
 	char when[64];
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	/* A VM gets the latest revision, 2 and 3 have always been settable. */
 	EXPECT_GE(latest, 3);
@@ -746,7 +743,7 @@ TEST_F(vgic, typer2_values)
 	int bit;
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	/* What isn't nASSGIcap, or isn't supported by the hardware, is fixed. */
 	for (bit = 0; bit < 32; bit++) {
@@ -778,7 +775,7 @@ TEST_F(vgic, iidr_used_by_init)
 	int r;
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	r = hold_vcpus(&self->held, &self->gic, 2);
 	if (r)
@@ -818,7 +815,7 @@ TEST_F(vgic, spi_after_init)
 	unsigned int i;
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 
 	expect_access(_metadata, &self->gic, &iidr, true, self->iidr, 0, "before init");
 	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
@@ -1047,7 +1044,7 @@ TEST(init_races_with_writes)
 		vm_gic_create(&gic, 2);
 		if (!read_preinit(_metadata, &gic, &val, &val2)) {
 			vm_gic_destroy(&gic);
-			SKIP(return, NO_PREINIT);
+			SKIP(return, VGIC_NO_PREINIT);
 		}
 		w.vals[0] = iidr_with_rev(val, 2);
 		w.vals[1] = iidr_with_rev(val, 3);
@@ -1158,7 +1155,7 @@ TEST_F(vgic, init_waits_for_write)
 	bool overtaken;
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 	if (missing)
 		SKIP(return, "%s", missing);
 	if (cpu < 0)
@@ -1194,7 +1191,7 @@ TEST_F(vgic, write_waits_for_init)
 	bool overtaken;
 
 	if (!self->preinit)
-		SKIP(return, NO_PREINIT);
+		SKIP(return, VGIC_NO_PREINIT);
 	if (missing)
 		SKIP(return, "%s", missing);
 	if (cpu < 0)

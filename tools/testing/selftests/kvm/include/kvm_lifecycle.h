@@ -41,6 +41,7 @@
 #include <linux/sizes.h>
 
 #include "gic.h"
+#include "gic_v3.h"
 #include "vgic.h"
 #endif
 
@@ -1178,6 +1179,9 @@ static inline int race_unload_kvm_amd(void *unused, u64 unused2)
 #endif
 
 #ifdef __aarch64__
+/* Old kernels let nobody access any register before init. */
+#define VGIC_NO_PREINIT	"no register can be accessed before init"
+
 /* A VM without vCPUs, and its vGICv3, which has everything but redistributors. */
 static inline struct kvm_vm *vm_create_with_vgic(unsigned int nr_vcpus, u32 nr_irqs, int *gic_fd)
 {
@@ -1189,6 +1193,35 @@ static inline struct kvm_vm *vm_create_with_vgic(unsigned int nr_vcpus, u32 nr_i
 	kvm_device_attr_set(*gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
 			    &addr);
 	return vm;
+}
+
+/* Why GICD_IIDR can't be read before the vGIC is initialized, though no vCPU is busy, or NULL. */
+static inline const char *vgic_preinit_missing(void)
+{
+	struct kvm_create_device gic = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
+	int kvm = open_path_or_exit(KVM_DEV_PATH, O_RDWR), vm, vcpu, err = 0;
+	const char *missing = NULL;
+	u32 iidr;
+
+	vm = ioctl(kvm, KVM_CREATE_VM, 0ul);
+	TEST_ASSERT(vm >= 0, KVM_IOCTL_ERROR(KVM_CREATE_VM, vm));
+	if (ioctl(vm, KVM_CREATE_DEVICE, &gic)) {
+		missing = "KVM has no GICv3";
+		goto out;
+	}
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0ul);
+	TEST_ASSERT(vcpu >= 0, KVM_IOCTL_ERROR(KVM_CREATE_VCPU, vcpu));
+	if (__kvm_device_attr_get(gic.fd, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_IIDR, &iidr))
+		err = errno;
+	TEST_ASSERT(!err || err == EBUSY, "GICD_IIDR: want 0 or EBUSY, got %s", strerror(err));
+	if (err)
+		missing = VGIC_NO_PREINIT;
+	close(vcpu);
+	close(gic.fd);
+out:
+	close(vm);
+	close(kvm);
+	return missing;
 }
 
 /* Room for the redistributors of @count vCPUs at @gpa.  Returns 0 or -errno. */
