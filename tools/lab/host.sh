@@ -36,7 +36,8 @@ MODULE=$CACHE/module/${OUT##*/}
 # Some of upstream's tests give a guest as much as 1 GiB.
 MEMORY=1G
 [ -z "${SUITE:-}" ] || MEMORY=2G
-TEST_TIMEOUT=${TEST_TIMEOUT:-300}
+# The longest one takes half of it, on a machine with nothing else to do.
+TEST_TIMEOUT=${TEST_TIMEOUT:-600}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-60}
 DEVICES=
 
