@@ -604,9 +604,16 @@ FIXTURE_SETUP(device)
 
 static u64 guest_irqs;
 
+/*
+ * Only what is in service counts: QEMU's TCG can deliver twice what KVM has injected
+ * once, if something else is to be done between VMRUN and the guest's first instruction.
+ */
 static void guest_irq_handler(struct ex_regs *regs)
 {
-	WRITE_ONCE(guest_irqs, guest_irqs + 1);
+	u32 isr = x2apic_read_reg(APIC_ISR + APIC_VECTOR_TO_REG_OFFSET(IRQ_VECTOR));
+
+	if (isr & BIT(APIC_VECTOR_TO_BIT_NUMBER(IRQ_VECTOR)))
+		WRITE_ONCE(guest_irqs, guest_irqs + 1);
 	x2apic_write_reg(APIC_EOI, 0);
 }
 
@@ -701,10 +708,7 @@ FIXTURE_TEARDOWN(device)
 	kmsg_close(_metadata, t->kmsg);
 }
 
-/*
- * One interrupt after the other, and each finds the vCPU blocked in HLT.  In an emulated
- * host a command has been seen to bring two of them; what counts is that none is missing.
- */
+/* One interrupt after the other, and each finds the vCPU blocked in HLT. */
 static void wake_halted_vcpu(struct __test_metadata *_metadata, FIXTURE_DATA(device) * self)
 {
 	struct kvm_vcpu *vcpu = self->halted.vcpu;
@@ -722,17 +726,16 @@ static void wake_halted_vcpu(struct __test_metadata *_metadata, FIXTURE_DATA(dev
 		while (READ_ONCE(*self->irqs) == before && !timed_out(start, WAIT_S))
 			usleep(POLL_US);
 		reap(_metadata, &self->nvme, 1);
-		ASSERT_LT(before, READ_ONCE(*self->irqs))
+		ASSERT_EQ(before + 1, READ_ONCE(*self->irqs))
 			TH_LOG("interrupt %d didn't reach the halted vCPU in %d s", i, WAIT_S);
 	}
 	wait_for_block(_metadata, vcpu);
-	EXPECT_LE(NR_WAKEUPS, READ_ONCE(*self->irqs));
+	EXPECT_EQ(NR_WAKEUPS, READ_ONCE(*self->irqs));
 
 	woken = vcpu_get_stat(vcpu, halt_wakeup) - woken;
 	EXPECT_LT(0, woken)
 		TH_LOG("the vCPU was never blocked when its interrupts came");
-	TH_LOG("%llu interrupts for %d commands, the vCPU was woken %llu times",
-	       (unsigned long long)READ_ONCE(*self->irqs), NR_WAKEUPS,
+	TH_LOG("%d interrupts, the vCPU was woken %llu times", NR_WAKEUPS,
 	       (unsigned long long)woken);
 }
 
