@@ -59,6 +59,8 @@ riscv)
 	MACHINE='qemu-system-riscv64 -machine virt,aia=aplic-imsic -cpu rv64,h=true -smp 2'
 	CMDLINE='console=hvc0' ;;
 esac
+# The tests wait for grace periods more than for anything else.
+CMDLINE="$CMDLINE rcutree.jiffies_till_first_fqs=0"
 # What leaks without the series, or in which order locks are taken, proves nothing
 # about it.
 if [ "$PATCHES" = all ] && [ "${SUITE:-}" != kit ]; then
