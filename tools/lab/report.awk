@@ -27,8 +27,6 @@ BEGIN {
 	for (i = 1; i <= nvariant; i++) {
 		if (i == 1 || applied(variant_list[i]) < applied(without))
 			without = variant_list[i]
-		if (variant_list[i] == "all")
-			with = "all"
 	}
 	nonly = split(only, only_list, " ")
 	for (i = 1; i <= nonly; i++)
@@ -237,6 +235,35 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 	return patch ? "green " total : "green " ok "/" plan
 }
 
+# Outside the tests as well, a kernel with the series reports nothing.
+function judge_console(arch, variant,    file, line, lines, test, finished, reports)
+{
+	file = results "/" arch "-" variant "/console"
+	lines = finished = reports = 0
+	while ((getline line < file) > 0) {
+		lines++
+		sub(/^\[ *[0-9.]+\] /, "", line)
+		if (line ~ /^lab: begin /)
+			test = substr(line, 12)
+		sub(/\r$/, "", test)
+		if (is_splat(line, test, arch) && !reports++) {
+			complain(arch " with the series", "the kernel reported: " trim(line))
+			failed++
+		}
+		if (line ~ /^lab: done/)
+			finished = 1
+		if (line ~ /^lab: error: /) {
+			complain(arch " with the series", trim(line))
+			failed++
+		}
+	}
+	close(file)
+	if (lines && !finished) {
+		complain(arch " with the series", "the host did not come to its end")
+		failed++
+	}
+}
+
 function title(arch, variant)
 {
 	return host(arch) " " (variant == "none" ? "without" : variant == "all" ? "with" : variant)
@@ -269,34 +296,10 @@ END {
 		printf "\n"
 	}
 
-	# Outside the tests as well, a kernel with the series reports nothing.
-	for (a = 1; a <= narch && with != "" && !patch; a++) {
-		file = results "/" arch_list[a] "-" with "/console"
-		test = ""
-		lines = finished = reports = 0
-		while ((getline line < file) > 0) {
-			lines++
-			sub(/^\[ *[0-9.]+\] /, "", line)
-			if (line ~ /^lab: begin /)
-				test = substr(line, 12)
-			sub(/\r$/, "", test)
-			if (is_splat(line, test, arch_list[a]) && !reports++) {
-				complain(arch_list[a] " with the series", "the kernel reported: " trim(line))
-				failed++
-			}
-			if (line ~ /^lab: done/)
-				finished = 1
-			if (line ~ /^lab: error: /) {
-				complain(arch_list[a] " with the series", trim(line))
-				failed++
-			}
-		}
-		close(file)
-		if (lines && !finished) {
-			complain(arch_list[a] " with the series", "the host did not come to its end")
-			failed++
-		}
-	}
+	for (v = 1; v <= nvariant && !patch; v++)
+		for (a = 1; a <= narch; a++)
+			if (variant_list[v] ~ /^all/)
+				judge_console(arch_list[a], variant_list[v])
 
 	if (nrow)
 		print "\nred without its patch, and why:"
