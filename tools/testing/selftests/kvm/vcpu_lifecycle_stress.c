@@ -2281,6 +2281,8 @@ static struct known {
 } known[] = {
 	{ "at __kvm_gpc_refresh",
 	  "KVM_XEN_HVM_EVTCHN_SEND to a vCPU with vcpu_info, in a VM without shared_info" },
+	{ "BUG: KCSAN: data-race in kvm_arch_vcpu_put",
+	  "KVM_XEN_HVM_CONFIG while a vCPU is scheduled out, which asks for the MSR's number" },
 };
 
 static bool is_known(const char *key)
