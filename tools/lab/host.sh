@@ -63,7 +63,7 @@ esac
 CMDLINE="$CMDLINE rcutree.jiffies_till_first_fqs=0"
 # What leaks without the series, or in which order locks are taken, proves nothing
 # about it.
-if [ "$PATCHES" = all ] && [ "${SUITE:-}" != kit ]; then
+if [ "${PATCHES#all}" != "$PATCHES" ] && [ "${SUITE:-}" != kit ]; then
 	CMDLINE="$CMDLINE lab.lockdep"
 else
 	CMDLINE="$CMDLINE kmemleak=off"
