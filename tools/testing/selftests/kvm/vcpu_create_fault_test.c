@@ -91,7 +91,6 @@ static const char *sites_path(void)
 struct inner {
 	const char *prefix;	/* of the function's name */
 	const char *debugging;	/* nobody notices, and the site is this one */
-	bool stock;		/* ... which is reached now and then, not at will */
 };
 
 static const struct inner inners[] = {
@@ -100,7 +99,7 @@ static const struct inner inners[] = {
 	{ "stack_depot_save", "the stack that KASAN or kmemleak remembers" },
 	{ "kasan_populate_vmalloc", "KASAN's shadow of an allocation" },
 	{ "__kasan_populate_vmalloc", "KASAN's shadow of an allocation" },
-	{ "__kfree_rcu_sheaf", "where kfree_rcu() collects what it frees", .stock = true },
+	{ "__kfree_rcu_sheaf", "where kfree_rcu() collects what it frees" },
 	{ "___slab_alloc" },
 	{ "__slab_alloc" },
 	{ "allocate_slab" },
@@ -126,7 +125,7 @@ static const char * const allocators[] = {
 
 /* What has been allocated by these stays, so that it is not asked for the next time. */
 static const char * const stocks[] = {
-	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc",
+	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc", "__kfree_rcu_sheaf",
 };
 
 /* Sites that fail without the operation failing, and why that does no harm. */
@@ -783,7 +782,7 @@ static struct site *site_of_names(int nr, const char * const *names, const u64 *
 		if (is_inner(names[i], &inner)) {
 			start = i + 1;
 			debugging = inner->debugging ?: debugging;
-			stock |= inner->stock;
+			stock |= begins_with_any(names[i], stocks, ARRAY_SIZE(stocks));
 		}
 	}
 	nr = i;
