@@ -60,7 +60,6 @@ runner()
 		"$BASE_DIR/one-test" "$kselftest_timeout" $1
 	}
 	EOT
-	upstream kvm/settings >"$KIT/kvm/settings"
 	printf 'kvm:%s\n' $ALL >"$KIT/kselftest-list.txt"
 }
 
