@@ -108,6 +108,28 @@ function print_left_out(kind, title)
 		printf "\n%s\n%s", title, left_out[kind]
 }
 
+# Why a subtest failed, if nobody has declared it: the kernel's first report, and the
+# first check that failed with what the test said of it; of whoever checks by itself,
+# its last words.
+function cause(section, n, test, arch,    i, check, said, last, report)
+{
+	for (i = 1; i <= n; i++) {
+		if (is_splat(section[i], test, arch) && report == "")
+			report = "\n    " trim(section[i])
+		if (section[i] !~ /^lab: #/ || section[i] ~ /^lab: # +(RUN|FAIL) |: Test failed$|^lab: # program: /)
+			continue
+		if (section[i] ~ /:Expected |: Test terminated /) {
+			if (check == "")
+				check = "\n    " trim(section[i])
+		} else if (check != "" && said == "") {
+			said = "\n    " trim(section[i])
+		} else if (check == "") {
+			last = "\n    " trim(section[i])
+		}
+	}
+	return report (check != "" ? check said : last)
+}
+
 # One test on one host: returns the text of its cell.
 function judge(test, arch, variant,    dir, file, line, status, section, nsection, sub_name, i, ok, bad, skipped, red, wrong, why, where, plan, splats, declared, excused, absent, expected, total, key, part, found, hit)
 {
@@ -177,7 +199,8 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 				shown[arch, variant, test, sub_name] = why
 			} else {
 				wrong++
-				complain(where, sub_name " failed" (expected != "" ? ", and not for the declared reason: " expected : ", and no red is declared"))
+				complain(where, sub_name " failed" (expected != "" ? ", and not for the declared reason: " expected : ", and no red is declared") \
+					 cause(section, nsection, test, arch))
 			}
 		}
 		nsection = 0
