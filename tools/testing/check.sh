@@ -550,13 +550,15 @@ hosts()
 	fake_test after 'echo 1..1; echo ok 1 global.one'
 	# In the boot that comes to its end: what a host leaves is from there.
 	build=$(readlink -f "$CACHE/out/$BASE-x86-all")/build
-	mkdir "$WORK/inverted"
-	cp "$TOP/tools/testing/inverted.c" "$WORK/inverted"
-	echo 'obj-m := inverted.o' >"$WORK/inverted/Kbuild"
-	run_logged "$WORK/inverted/log" kmake x86 "$build" "$build" M="$WORK/inverted" W=1 modules ||
-		die "inverted.c cannot be built: see above"
-	cp "$WORK/inverted/inverted.ko" "$WORK/cache/tests/fake/"
-	fake_test inverted 'insmod "${0%/*}/inverted.ko" && echo 1..1 && echo ok 1 global.one'
+	mkdir "$WORK/modules"
+	cp "$TOP"/tools/testing/*.c "$WORK/modules"
+	echo 'obj-m := inverted.o leaky.o' >"$WORK/modules/Kbuild"
+	run_logged "$WORK/modules/log" kmake x86 "$build" "$build" M="$WORK/modules" W=1 modules ||
+		die "inverted.c and leaky.c cannot be built: see above"
+	cp "$WORK"/modules/*.ko "$WORK/cache/tests/fake/"
+	for module in inverted leaky; do
+		fake_test "$module" "insmod \"\${0%/*}/$module.ko\" && echo 1..1 && echo ok 1 global.one"
+	done
 	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/results/x86-all" $fakes
 	refuses 'the lab fails' '^lab: [0-9]+ passed, [1-9]' judged
 	said 'a test that hangs is an error' '^hang .*ERROR'
@@ -569,10 +571,13 @@ hosts()
 	said 'a test that fails is not green' '^fail .*WRONG'
 	said 'a host that panics is an error, not a red' '^panic .*ERROR panicked'
 	said 'the next test runs, in a new host' '^after .*green 1/1'
+	said 'a leak is made, and the test says nothing' '^leaky .*green 1/1'
 	said 'a lock is inverted, and lockdep says nothing' '^inverted .*green 1/1'
 	refuses 'lockorder finds the inverted lock' 'CONTRADICTED +kvm->lock > kvm->slots_lock ' \
 		env BASE="$BASE" ARCH=x86 FROM="$WORK/results/x86-all" RESULTS="$WORK/results" "$TOP/tools/lockorder/lockorder.sh"
 	said 'and how it was taken' '^ +kvm->slots_lock > kvm->lock$'
+	sed -i '1,/lab: begin inverted/d' "$WORK/results/x86-all/console"
+	refuses 'a leak is not green' '^  x86 with the series: the kernel reported: kmemleak: [0-9]+ new suspected memory leaks' judged
 	mv "$WORK/results/x86-all" "$WORK/results/x86-all-kcsan"
 	echo 'lab: error: made up' >>"$WORK/results/x86-all-kcsan/console"
 	refuses 'an error of a host counts in each of its variants' '^  x86 with the series: error: made up' judged all-kcsan

@@ -120,12 +120,16 @@ static const char * const allocators[] = {
 	"__vmap_", "__alloc_", "alloc_pages", "alloc_frozen_pages", "get_free_pages",
 	"get_zeroed_page",
 	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc",
-	"xas_", "__xas_", "__xa_",
+	"xas_", "__xas_", "__xa_", "mas_",
 };
 
-/* What has been allocated by these stays, so that it is not asked for the next time. */
+/*
+ * What has been allocated by these stays, so that it is not asked for the next time.
+ * Nodes of a maple tree: one that has been split has room.
+ */
 static const char * const stocks[] = {
 	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc", "__kfree_rcu_sheaf",
+	"kmem_cache_prefill_sheaf",
 };
 
 /* Sites that fail without the operation failing, and why that does no harm. */
