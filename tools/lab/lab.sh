@@ -12,8 +12,10 @@
 #   SURE=1              no red is left to chance (make interleave)
 #   KERNEL=path         a tree of your own instead of Debian's
 #   OPTIONS='-t 600'    options for each of the tests; NAME=VALUE: environment
+#   PARTS_x86='-v a|-V a'  further options: as many hosts share the subtests out
 #
-# The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.
+# The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.  Of hosts
+# that have shared the subtests out: in ARCH-PATCHES.N, and their logs together.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -64,6 +66,44 @@ tests_of()
 	fi
 }
 
+# hosts_of ARCH PATCHES TEST...: a line for run_hosts, or one for each part.
+hosts_of()
+{
+	arch=$1 patches=$2
+	shift 2
+	[ $# -gt 0 ] || return 0
+	parts=
+	eval "parts=\${PARTS_$arch:-}"
+	echo "$parts" | tr '|' '\n' | awk -v host="$BASE $arch $patches $RESULTS/$arch-$patches" -v options="$OPTIONS" -v tests="$*" '
+	$0 == "" { print host, tests; next }
+	{ print host "." NR, "\"OPTIONS=" options " " $0 "\"", tests }'
+}
+
+# join DIR: what the hosts have left that shared its subtests out, as if of one.
+join()
+{
+	for part in "$1".[1-9]; do
+		[ -d "$part" ] || continue
+		grep -q 'lab: done' "$part/console" ||
+			echo 'lab: error: the host did not come to its end' >>"$part/console"
+		if [ ! -d "$1" ]; then
+			cp -r "$part" "$1"
+			rm -f "$1"/*.ktap
+			continue
+		fi
+		cat "$part/console" >>"$1/console"
+		for log in "$part"/*.log; do
+			test=$(basename "$log" .log)
+			cat "$log" >>"$1/$test.log"
+			# How they ended, the worst.
+			case $(cat "$1/$test.status"),$(cat "$part/$test.status") in
+			*,"exit 0") ;;
+			"exit 0",*|"exit 1",*)	cp "$part/$test.status" "$1/$test.status" ;;
+			esac
+		done
+	done
+}
+
 case ${1:-run} in
 shell)
 	set -- $ARCH
@@ -77,17 +117,21 @@ esac
 prepare "$BASE" "$ARCH" "$PATCHES"
 for patches in $PATCHES; do
 	for arch in $ARCH; do
-		rm -rf "${RESULTS:?}/$arch-$patches" ||
+		rm -rf "${RESULTS:?}/$arch-$patches" "$RESULTS/$arch-$patches".[1-9] ||
 			die "cannot remove $RESULTS/$arch-$patches: give the folder to this user and run the same command again"
 	done
 done
 # What takes longest comes first: with the series no test ends early.
 for patches in $(printf '%s\n' $PATCHES | tac); do
 	for arch in $ARCH; do
-		set -- $(tests_of "$arch")
-		[ $# -eq 0 ] || echo "$BASE $arch $patches $RESULTS/$arch-$patches $*"
+		hosts_of "$arch" "$patches" $(tests_of "$arch")
 	done
 done | run_hosts
+for patches in $PATCHES; do
+	for arch in $ARCH; do
+		join "$RESULTS/$arch-$patches"
+	done
+done
 
 awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" -v sure="${SURE:-}" "$TABLE" ||
 	die "not every cell is as it must be: see above, and the logs in $RESULTS"

@@ -149,7 +149,7 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		if (is_splat(line, test, arch) && !splats++)
 			found = trim(line)
 		if (line ~ /^lab: 1\.\.[0-9]+/)
-			plan = substr(line, 9) + 0
+			plan += substr(line, 9)
 		if (line !~ /^lab: (not )?ok [0-9]+ /)
 			continue
 		sub_name = line
