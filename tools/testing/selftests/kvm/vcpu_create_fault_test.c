@@ -125,7 +125,7 @@ static const char * const allocators[] = {
 
 /*
  * What has been allocated by these stays, so that it is not asked for the next time.
- * Nodes of a maple tree: one that has been split has room.
+ * The sheaf is for the nodes of a maple tree: one that has been split has room.
  */
 static const char * const stocks[] = {
 	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc", "__kfree_rcu_sheaf",
