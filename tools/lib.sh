@@ -353,6 +353,33 @@ run_hosts()
 	step "the hosts are down"
 }
 
+# join_parts DIR: put together what the hosts have left that ran a part of the subtests
+# each, as if one host had run all of them.
+join_parts()
+{
+	for part in "$1".[1-9]*; do
+		[ -d "$part" ] || continue
+		grep -q 'lab: done' "$part/console" ||
+			echo 'lab: error: the host did not come to its end' >>"$part/console"
+		if [ ! -d "$1" ]; then
+			cp -r "$part" "$1"
+			# Of one host alone.
+			rm -f "$1"/*.ktap "$1"/lockdep* "$1/gcov.tar"
+			continue
+		fi
+		cat "$part/console" >>"$1/console"
+		for end in "$part"/*.status; do
+			test=$(basename "$end" .status)
+			[ ! -f "$part/$test.log" ] || cat "$part/$test.log" >>"$1/$test.log"
+			# The worse of both ends.
+			case $(cat "$1/$test.status"),$(cat "$end") in
+			*,"exit 0") ;;
+			"exit 0",*|"exit 1",*)	cp "$end" "$1/$test.status" ;;
+			esac
+		done
+	done
+}
+
 # git_in TREE ARGS...: git in a repository of ours, whatever the user's settings.
 git_in()
 {

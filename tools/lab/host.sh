@@ -11,9 +11,9 @@
 #
 # host.sh BASE ARCH PATCHES shell: a shell in it.
 #
-# OPTIONS (in the environment, or an argument before the first TEST) are options for
-# each of the tests, and what has the form NAME=VALUE is in their environment;
-# TEST_FILE is a file that they find as /test_file.
+# OPTIONS, or what is in RESULTS/options, are options for each of the tests, and what
+# has the form NAME=VALUE is in their environment; TEST_FILE is a file that they find as
+# /test_file.
 #
 # With SUITE=upstream the tests are those that tests.sh builds under that name;
 # with SUITE=kit what tools/testing/kit.sh has put there.
@@ -30,11 +30,7 @@ if [ "$RESULTS" = shell ]; then
 	RESULTS=$(mktemp -d)
 	trap 'rm -rf "$RESULTS"' EXIT
 fi
-case ${1:-} in
-OPTIONS=*)
-	OPTIONS=${1#*=}
-	shift ;;
-esac
+[ ! -f "$RESULTS/options" ] || OPTIONS=$(cat "$RESULTS/options")
 arch_env "$ARCH"
 OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH

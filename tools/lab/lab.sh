@@ -12,10 +12,10 @@
 #   SURE=1              no red is left to chance (make interleave)
 #   KERNEL=path         a tree of your own instead of Debian's
 #   OPTIONS='-t 600'    options for each of the tests; NAME=VALUE: environment
-#   PARTS_x86='-v a|-V a'  further options: as many hosts share the subtests out
+#   PARTS_x86='-v a|-V a'  a host for each part, with these options as well
 #
-# The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.  Of hosts
-# that have shared the subtests out: in ARCH-PATCHES.N, and their logs together.
+# The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.  Of
+# parts: in ARCH-PATCHES.N, and their logs together.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -69,38 +69,19 @@ tests_of()
 # hosts_of ARCH PATCHES TEST...: a line for run_hosts, or one for each part.
 hosts_of()
 {
-	arch=$1 patches=$2
+	host="$BASE $1 $2 $RESULTS/$1-$2"
+	parts=
+	eval "parts=\${PARTS_$1:-}"
 	shift 2
 	[ $# -gt 0 ] || return 0
-	parts=
-	eval "parts=\${PARTS_$arch:-}"
-	echo "$parts" | tr '|' '\n' | awk -v host="$BASE $arch $patches $RESULTS/$arch-$patches" -v options="$OPTIONS" -v tests="$*" '
-	$0 == "" { print host, tests; next }
-	{ print host "." NR, "\"OPTIONS=" options " " $0 "\"", tests }'
-}
-
-# join DIR: what the hosts have left that shared its subtests out, as if of one.
-join()
-{
-	for part in "$1".[1-9]; do
-		[ -d "$part" ] || continue
-		grep -q 'lab: done' "$part/console" ||
-			echo 'lab: error: the host did not come to its end' >>"$part/console"
-		if [ ! -d "$1" ]; then
-			cp -r "$part" "$1"
-			rm -f "$1"/*.ktap
-			continue
-		fi
-		cat "$part/console" >>"$1/console"
-		for log in "$part"/*.log; do
-			test=$(basename "$log" .log)
-			cat "$log" >>"$1/$test.log"
-			# How they ended, the worst.
-			case $(cat "$1/$test.status"),$(cat "$part/$test.status") in
-			*,"exit 0") ;;
-			"exit 0",*|"exit 1",*)	cp "$part/$test.status" "$1/$test.status" ;;
-			esac
-		done
+	[ -n "$parts" ] || echo "$host $*"
+	number=0
+	echo "$parts" | tr '|' '\n' | while IFS= read -r part; do
+		[ -n "$part" ] || continue
+		number=$((number + 1))
+		mkdir -p "${host##* }.$number"
+		echo "$OPTIONS $part" >"${host##* }.$number/options"
+		echo "$host.$number $*"
 	done
 }
 
@@ -117,7 +98,7 @@ esac
 prepare "$BASE" "$ARCH" "$PATCHES"
 for patches in $PATCHES; do
 	for arch in $ARCH; do
-		rm -rf "${RESULTS:?}/$arch-$patches" "$RESULTS/$arch-$patches".[1-9] ||
+		rm -rf "${RESULTS:?}/$arch-$patches" "$RESULTS/$arch-$patches".[1-9]* ||
 			die "cannot remove $RESULTS/$arch-$patches: give the folder to this user and run the same command again"
 	done
 done
@@ -129,7 +110,7 @@ for patches in $(printf '%s\n' $PATCHES | tac); do
 done | run_hosts
 for patches in $PATCHES; do
 	for arch in $ARCH; do
-		join "$RESULTS/$arch-$patches"
+		join_parts "$RESULTS/$arch-$patches"
 	done
 done
 

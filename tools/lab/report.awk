@@ -116,15 +116,18 @@ function cause(section, n, test, arch,    i, check, said, last, report)
 	for (i = 1; i <= n; i++) {
 		if (is_splat(section[i], test, arch) && report == "")
 			report = "\n    " trim(section[i])
-		if (section[i] !~ /^lab: #/ || section[i] ~ /^lab: # +(RUN|FAIL) |: Test failed$|^lab: # program: /)
+		if (check == "" && section[i] ~ /^lab: ==== Test Assertion Failure/)
+			check = "\n    " trim(section[++i])
+		else if (section[i] !~ /^lab: #/ || section[i] ~ /^lab: # +(RUN|FAIL) |: Test failed$|^lab: # program: /)
 			continue
-		if (section[i] ~ /:Expected |: Test terminated /) {
-			if (check == "")
-				check = "\n    " trim(section[i])
-		} else if (check != "" && said == "") {
-			said = "\n    " trim(section[i])
+		else if (section[i] ~ /:Expected |: Test terminated /) {
+			if (check != "")
+				break
+			check = "\n    " trim(section[i])
 		} else if (check == "") {
 			last = "\n    " trim(section[i])
+		} else if (said == "") {
+			said = "\n    " trim(section[i])
 		}
 	}
 	return report (check != "" ? check said : last)
@@ -157,7 +160,10 @@ function judge(test, arch, variant,    dir, file, line, status, section, nsectio
 		sub(/ *#.*/, "", sub_name)
 		sub(/^global\./, "", sub_name)
 		key = test SUBSEP arch SUBSEP sub_name
-		reported[key, variant] = 1
+		if (reported[key, variant]++) {
+			wrong++
+			complain(where, sub_name " has reported twice")
+		}
 		if (line ~ /^lab: ok .*# (SKIP|XFAIL|XPASS|TODO)/) {
 			if (patch && !(key in reason)) {
 				ok++

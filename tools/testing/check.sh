@@ -168,6 +168,7 @@ scripts()
 	upstream_result all same 'exit 0'
 	: >"$WORK/list"
 	refuses 'a test that fails and is not listed' 'AMD +slow +time without the series, and pass is ' upstream_judged
+	parts
 
 	sha=$(base_get v7.2 upstream | cut -d' ' -f3)
 	mkdir -p "$WORK/cache/download"
@@ -478,6 +479,45 @@ upstream_judged()
 {
 	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/upstream.awk" -v results="$WORK/upstream" -v arches=x86 \
 		-v variants='none all' "$WORK/list"
+}
+
+# part N STATUS LINE...: what a host would have left that ran part of a test; its
+# console comes from standard input.
+part()
+{
+	dir=$WORK/parts/x86-all.$1
+	mkdir -p "$dir"
+	echo "$2" >"$dir/shared.status"
+	shift 2
+	[ $# -eq 0 ] || printf '[    1.000000] lab: %s\n' "$@" >"$dir/shared.log"
+	cat >"$dir/console"
+}
+
+parts_judged()
+{
+	rm -rf "$WORK/parts/x86-all"
+	join_parts "$WORK/parts/x86-all"
+	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$WORK/parts" -v arches=x86 -v variants=all "$WORK/shared"
+}
+
+# One test in two hosts: as good as one host, and no better.
+parts()
+{
+	printf 'shared\tx86\t-\t-\t-\n' >"$WORK/shared"
+	echo 'lab: done' | part 1 'exit 0' 1..2 'ok 1 global.one' 'ok 2 global.two'
+	echo 'lab: done' | part 2 'exit 0' 1..1 'ok 1 global.three'
+	accepts 'parts: all of them are counted' parts_judged
+	said 'parts: and in one sum' '^shared .*green 3/3'
+	echo 'lab: done' | part 2 'exit 1' 1..1 'not ok 1 global.three'
+	refuses 'parts: what one has failed in' '^  shared on x86, patches: all: three failed' parts_judged
+	echo 'lab: done' | part 2 'exit 0' 1..1 'ok 1 global.two'
+	refuses 'parts: a subtest in two of them' 'patches: all: two has reported twice' parts_judged
+	echo 'lab: begin' | part 2 'exit 0' 1..1 'ok 1 global.three'
+	refuses 'parts: a host that has not come to its end' '^  x86 with the series: error: the host did not' parts_judged
+	rm "$WORK/parts/x86-all.2/shared.log"
+	echo 'lab: nothing' | part 2 'died: not reached'
+	refuses 'parts: a host that has not come to the test' '^  shared on x86, patches: all: the test did not come to its end: died' \
+		parts_judged
 }
 
 # pages DOCUMENTATION: by Sphinx; Documentation/conf.py makes references of links.
