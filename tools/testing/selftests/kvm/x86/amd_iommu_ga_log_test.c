@@ -53,6 +53,9 @@
 /* How often the thread may be preempted elsewhere than in KVM's notifier. */
 #define MAX_PREEMPTIONS		2000
 
+/* It isn't where it was seen if it gets the CPU again within some ticks. */
+#define PREEMPTED_FOR_US	30000
+
 /*
  * The longest that it is kept from going on, and for how long once unloading
  * kvm_amd waits for RCU, not only to unregister the notifier: many grace
@@ -260,6 +263,10 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, SUBTEST_TIMEOUT_S)
 			usleep(100);
 
 		preempted = thread_is_in(tid, "avic_ga_log_notifier");
+		if (preempted) {
+			usleep(PREEMPTED_FOR_US);
+			preempted = thread_is_in(tid, "avic_ga_log_notifier");
+		}
 		if (!preempted) {
 			WRITE_ONCE(spinner.stop, true);
 			pthread_join(spinner.thread, NULL);
