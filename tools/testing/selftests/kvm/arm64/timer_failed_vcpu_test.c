@@ -16,7 +16,7 @@
 #include "arch_timer.h"
 
 /* The counter goes by this much at least, it takes far less to read it. */
-#define AGE_MS		200
+#define AGE_MS		1000
 
 FIXTURE(counter)
 {

@@ -230,6 +230,9 @@ static int read_files(const char *path)
 		return -errno;
 
 	while (!r && (e = readdir(d))) {
+		/* A VM's may be gone while kvm_amd is there. */
+		if (e->d_type == DT_DIR)
+			continue;
 		snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
 		if (stat(file, &st)) {
 			r = -errno;
@@ -269,7 +272,7 @@ static int inject_entries(unsigned int *seed)
 				  rand_r(seed) % (MAX_VCPU_IDX + 1), MAX_ENTRIES);
 	if (r)
 		load_failed("inject: %s", strerror(-r));
-	/* close() waits until the last one has been handled. */
+	/* close() waits until the one that is being handled is done, and drops the others. */
 	usleep(rand_r(seed) % 2000);
 	close(fd);
 	return r;
