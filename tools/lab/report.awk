@@ -69,10 +69,11 @@ BEGIN {
 	}
 }
 
-function trim(s)
+function trim(s, max)
 {
 	sub(/^(lab: )?[ #]*([^ :]*\.[ch]:[0-9]+:[a-z0-9_]+:)?/, "", s)
-	return length(s) > 110 ? substr(s, 1, 107) "..." : s
+	max = max ? max : 110
+	return length(s) > max ? substr(s, 1, max - 3) "..." : s
 }
 
 # A report of the kernel that no subtest of this test asks for.
@@ -115,19 +116,19 @@ function cause(section, n, test, arch,    i, check, said, last, report)
 {
 	for (i = 1; i <= n; i++) {
 		if (is_splat(section[i], test, arch) && report == "")
-			report = "\n    " trim(section[i])
+			report = "\n    " trim(section[i], 400)
 		if (check == "" && section[i] ~ /^lab: ==== Test Assertion Failure/)
-			check = "\n    " trim(section[++i])
+			check = "\n    " trim(section[++i], 400)
 		else if (section[i] !~ /^lab: #/ || section[i] ~ /^lab: # +(RUN|FAIL) |: Test failed$|^lab: # program: /)
 			continue
 		else if (section[i] ~ /:Expected |: Test terminated /) {
 			if (check != "")
 				break
-			check = "\n    " trim(section[i])
+			check = "\n    " trim(section[i], 400)
 		} else if (check == "") {
-			last = "\n    " trim(section[i])
+			last = "\n    " trim(section[i], 400)
 		} else if (said == "") {
-			said = "\n    " trim(section[i])
+			said = "\n    " trim(section[i], 400)
 		}
 	}
 	return report (check != "" ? check said : last)
