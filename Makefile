@@ -54,12 +54,12 @@ lab-shell:
 ##coverage:        how many lines of the three areas the tests run, by gcov (TEST='name ...')
 .PHONY: coverage
 coverage:
-	@BASE='$(BASE)' ARCH='$(ARCH)' TEST='$(TEST)' KERNEL='$(KERNEL)' tools/lab/coverage.sh
+	@BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' KERNEL='$(KERNEL)' tools/lab/coverage.sh
 
 ##lab-upstream:    the kernel tree's own KVM selftests give the same results with and without the series (ALL=1: the slow ones as well)
 .PHONY: lab-upstream
 lab-upstream:
-	@BASE='$(BASE)' ARCH='$(ARCH)' TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/upstream.sh
+	@BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/upstream.sh
 
 ##storm:           random programs of KVM's calls for as long as you like, with the series (TIME=2h SEED=1; REPLAY=file: one program)
 .PHONY: storm
@@ -69,7 +69,7 @@ storm:
 ##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='5 12')
 .PHONY: lab-patches
 lab-patches:
-	@BASE='$(BASE)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
+	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave
@@ -79,12 +79,12 @@ interleave:
 ##kselftest-kit:   the selftests as a tar file for a real host (ARCH=x86 BASE=v7.3), in results/
 .PHONY: kselftest-kit
 kselftest-kit:
-	@BASE='$(BASE)' ARCH='$(ARCH)' KERNEL='$(KERNEL)' tools/kit/kit.sh pack
+	@BASE='$(BASES)' ARCH='$(ARCH)' KERNEL='$(KERNEL)' tools/kit/kit.sh pack
 
 ##kselftest:       the same, run on this machine, as root (OPTIONS='--unsafe --load-modules' PCI=0000:01:00.0, see tools/kit/host/README)
 .PHONY: kselftest
 kselftest:
-	@BASE='$(BASE)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' PCI='$(PCI)' tools/kit/kit.sh run
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' PCI='$(PCI)' tools/kit/kit.sh run
 
 ##check-kit:       the kit, unpacked and run in emulated hosts that have busybox alone (ALL=1: all of its tests)
 .PHONY: check-kit
@@ -99,7 +99,7 @@ lockorder:
 ##am:              git am of the series that fits a kernel tree of yours (TREE=/path/to/linux)
 .PHONY: am
 am:
-	@BASE='$(BASE)' TREE='$(TREE)' tools/series/am.sh
+	@BASE='$(BASES)' TREE='$(TREE)' tools/series/am.sh
 
 ##series-diff:     git range-diff of the series (BASES='v7.2 v7.3')
 .PHONY: series-diff
@@ -178,7 +178,7 @@ deb:
 ##arm64-kernel-deb: Debian packages of an arm64 kernel with the series (CONFIG=/path/to/config), where DKMS cannot replace KVM
 .PHONY: arm64-kernel-deb
 arm64-kernel-deb:
-	@BASE='$(BASE)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/kernel-deb.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/kernel-deb.sh
 
 ##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13)
 .PHONY: dkms-check
