@@ -69,19 +69,20 @@ tests_of()
 # hosts_of ARCH PATCHES TEST...: a line for run_hosts, or one for each part.
 hosts_of()
 {
-	host="$BASE $1 $2 $RESULTS/$1-$2"
+	host="$BASE $1 $2"
+	dir=$RESULTS/$1-$2
 	parts=
 	eval "parts=\${PARTS_$1:-}"
 	shift 2
 	[ $# -gt 0 ] || return 0
-	[ -n "$parts" ] || echo "$host $*"
+	[ -n "$parts" ] || echo "$host $dir $*"
 	number=0
 	echo "$parts" | tr '|' '\n' | while IFS= read -r part; do
 		[ -n "$part" ] || continue
 		number=$((number + 1))
-		mkdir -p "${host##* }.$number"
-		echo "$OPTIONS $part" >"${host##* }.$number/options"
-		echo "$host.$number $*"
+		mkdir -p "$dir.$number"
+		echo "$OPTIONS $part" >"$dir.$number/options"
+		echo "$host $dir.$number $*"
 	done
 }
 

@@ -112,23 +112,23 @@ function print_left_out(kind, title)
 # Why a subtest failed, if nobody has declared it: the kernel's first report, and the
 # first check that failed with what the test said of it; of whoever checks by itself,
 # its last words.
-function cause(section, n, test, arch,    i, check, said, last, report)
+function cause(section, n, test, arch,    i, line, asserted, check, said, last, report)
 {
 	for (i = 1; i <= n; i++) {
-		if (is_splat(section[i], test, arch) && report == "")
-			report = "\n    " trim(section[i], 400)
-		if (check == "" && section[i] ~ /^lab: ==== Test Assertion Failure/)
-			check = "\n    " trim(section[++i], 400)
-		else if (section[i] !~ /^lab: #/ || section[i] ~ /^lab: # +(RUN|FAIL) |: Test failed$|^lab: # program: /)
+		line = "\n    " trim(section[i], 400)
+		if (report == "" && is_splat(section[i], test, arch))
+			report = line
+		asserted = i > 1 && section[i - 1] ~ /^lab: ==== Test Assertion Failure/
+		if (!asserted && (section[i] !~ /^lab: #/ || section[i] ~ /^lab: # +(RUN|FAIL) |: Test failed$|^lab: # program: /))
 			continue
-		else if (section[i] ~ /:Expected |: Test terminated /) {
+		if (asserted || section[i] ~ /:Expected |: Test terminated /) {
 			if (check != "")
 				break
-			check = "\n    " trim(section[i], 400)
+			check = line
 		} else if (check == "") {
-			last = "\n    " trim(section[i], 400)
+			last = line
 		} else if (said == "") {
-			said = "\n    " trim(section[i], 400)
+			said = line
 		}
 	}
 	return report (check != "" ? check said : last)

@@ -59,6 +59,8 @@
 
 /* VMs, none of which takes less than a page, and all of which give it back. */
 #define NR_CHARGED_VMS		100
+
+/* All of them are made in far less, also by a host that is busy. */
 #define VMS_WAIT_S		100
 
 /* IDs that differ from every index in use, so that neither passes for the other. */
@@ -1206,8 +1208,7 @@ static const char *site_verdict(const struct site *site)
 }
 
 /* Each site was made to fail, and is known to matter, or not to. */
-static void judge_sites(struct __test_metadata *_metadata, const struct op *op,
-			const char *variant_name)
+static void judge_sites(struct __test_metadata *_metadata, const FIXTURE_VARIANT(fault) *variant)
 {
 	int i, reached = 0, fatal = 0, retried = 0, harmless_sites = 0, instead = 0, debugging = 0;
 	int logged = 0;
@@ -1244,7 +1245,7 @@ static void judge_sites(struct __test_metadata *_metadata, const struct op *op,
 					       site->name);
 			}
 		}
-		fprintf(f, "%s\t%s\t%u\t%s\t%s\t%s\n", variant_name, site_verdict(site),
+		fprintf(f, "%s\t%s\t%u\t%s\t%s\t%s\n", variant->name, site_verdict(site),
 			site->failed, site->logged ? "logged" : "-", why ?: "-", site->name);
 	}
 	fclose(f);
@@ -1258,7 +1259,7 @@ static void judge_sites(struct __test_metadata *_metadata, const struct op *op,
 	EXPECT_LT(0, fatal + retried);
 
 	/* Nobody is warned if it's the array of vCPUs that has no memory. */
-	if (!op->cache)
+	if (!variant->op.cache)
 		EXPECT_LT(0, logged)
 			TH_LOG("the kernel's log names no site: nothing was compared");
 }
@@ -1347,7 +1348,7 @@ TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
 	ksft_print_msg("allocations: %d of slabs, %d of pages; %llu ms\n", slabs, pages,
 		       (unsigned long long)(now_ms() - start));
 	if (!_metadata->exit_code)
-		judge_sites(_metadata, &variant->op, variant->name);
+		judge_sites(_metadata, variant);
 }
 
 /*

@@ -383,6 +383,16 @@ static int send_entry(struct world *w)
 	return __kvm_lifecycle_write(w->ga_log, "inject %u 1 1 0", w->vm_id ?: 1);
 }
 
+/* A thread of kvm_lifecycle's does what the calling B is there for: not on A's CPU. */
+static void run_beside_a(int tid)
+{
+	cpu_set_t cpus;
+
+	TEST_ASSERT(!sched_getaffinity(0, sizeof(cpus), &cpus) &&
+		    !sched_setaffinity(tid, sizeof(cpus), &cpus),
+		    "sched_setaffinity() of another thread: %s", strerror(errno));
+}
+
 /* An entry that hasn't been handled yet is no B that has been done. */
 static int wait_for_entry(int fd, int r)
 {
@@ -403,6 +413,7 @@ static int process_entry(struct world *w)
 
 	if (fd < 0)
 		return fd;
+	run_beside_a(injector_read(fd).tid);
 	r = wait_for_entry(fd, __kvm_lifecycle_write(fd, "process 1"));
 	close(fd);
 	return r;
@@ -1707,6 +1718,8 @@ static struct world *open_world(const struct op_a *a, int kmsg, int cpu)
 		w->ga_log = __kvm_lifecycle_open("ga_log");
 		if (a->kthread)
 			pin_tid_to_cpu(injector_read(w->ga_log).tid, w->cpu);
+		else
+			run_beside_a(injector_read(w->ga_log).tid);
 	}
 #endif
 	w->pause = __kvm_lifecycle_open("pause");
