@@ -7,6 +7,9 @@
  *    There's no vCPU that the initialization hasn't seen.
  *  - A vCPU has a redistributor, no matter what was done to the regions, and
  *    what other vCPUs failed, while it was being created.
+ *  - Which one it has depends on the order in which the vCPUs there are came to
+ *    be, and on nothing else: creating them in this order in another VM gives the
+ *    same association.
  *  - When a creation fails, the redistributor is gone before what it's made of.
  *
  * kvm_lifecycle's pause points keep one of the threads where the others must
@@ -44,6 +47,9 @@
 
 /* Where a vCPU that is being created has been through kvm_vgic_vcpu_init(). */
 #define END_OF_CREATE	"kvm_share_hyp"
+
+/* Where it has looked for a region, and nobody can find it yet. */
+#define BEFORE_ONLINE	"anon_inode_getfd"
 
 /* Where the redistributor of a vCPU that isn't created goes. */
 #define END_OF_REDIST	"kvm_io_bus_unregister_dev"
@@ -96,6 +102,21 @@ static int vgic_init(struct vm_gic *gic)
 	return vgic_ctrl_init(gic->fd);
 }
 
+static void expect_vgic_init(struct __test_metadata *_metadata, struct vm_gic *gic)
+{
+	int r = vgic_init(gic);
+
+	ASSERT_EQ(0, r)
+		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+}
+
+static void expect_vcpu(struct __test_metadata *_metadata, int id, int fd)
+{
+	ASSERT_GE(fd, 0)
+		TH_LOG("KVM_CREATE_VCPU(%d): want a vCPU, got %s", id, ret_name(fd));
+	close(fd);
+}
+
 /*
  * Run vCPU0, which reads a redistributor's register.  Returns 1 and the value
  * if there is one, 0 if there is none, or what KVM_RUN failed with.
@@ -134,6 +155,32 @@ static void expect_redist(struct __test_metadata *_metadata, struct vm_gic *gic,
 		       owner, (unsigned long long)(typer >> 8) & 0xffff);
 }
 
+/*
+ * The vCPUs @ids came to be in this order, after vCPU0 and a region for all of them:
+ * so they do in a second VM, and each redistributor is that of the same vCPU there.
+ */
+static void expect_reproducible(struct __test_metadata *_metadata, struct vm_gic *gic,
+				const int *ids, int nr)
+{
+	struct vm_gic second;
+	int i;
+
+	vm_gic_create(&second);
+	ASSERT_EQ(0, set_region(&second, nr + 1));
+	for (i = 0; i < nr; i++)
+		expect_vcpu(_metadata, ids[i], __vcpu_fd_create(second.vm, ids[i]));
+
+	expect_vgic_init(_metadata, gic);
+	expect_vgic_init(_metadata, &second);
+	expect_redist(_metadata, gic, 0, 0);
+	expect_redist(_metadata, &second, 0, 0);
+	for (i = 0; i < nr; i++) {
+		expect_redist(_metadata, gic, i + 1, ids[i]);
+		expect_redist(_metadata, &second, i + 1, ids[i]);
+	}
+	vm_gic_destroy(&second);
+}
+
 static int race_init(void *gic, u64 unused)
 {
 	return vgic_init(gic);
@@ -142,16 +189,6 @@ static int race_init(void *gic, u64 unused)
 static int race_create_at_limit(void *vm, u64 id)
 {
 	return __vcpu_fd_create_at_limit(vm, id);
-}
-
-static bool racer_done_within(struct racer *r, int ms)
-{
-	u64 end = now_ms() + ms;
-
-	while (!racer_done(r) && now_ms() < end)
-		usleep(1000);
-
-	return racer_done(r);
 }
 
 /* The thread was kept there until now. */
@@ -274,32 +311,21 @@ TEST_F(create_race, create_during_init)
 	expect_redist(_metadata, &self->gic, 0, 0);
 }
 
-/* Returns once vCPU1 is being created, and has got as far as it's held there. */
+/* Returns once vCPU1 is being created, and has got as far as @function, where it's held. */
 static void begin_create(struct __test_metadata *_metadata, struct racer *create, int cpu,
-			 int pause)
+			 int pause, const char *function)
 {
 	racer_start(create, cpu);
-	ASSERT_TRUE(racer_go_to(create, pause, END_OF_CREATE, WAIT_S))
-		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+	ASSERT_TRUE(racer_go_to(create, pause, function, WAIT_S))
+		TH_LOG("want a thread in %s(), got none", function);
 }
 
-/* Whatever was done meanwhile, there is a vCPU1, and it has a redistributor. */
 static void end_create(struct __test_metadata *_metadata, struct racer *create, int pause,
-		       struct vm_gic *gic)
+		       const char *function)
 {
-	int r;
-
-	expect_inside(_metadata, pause, END_OF_CREATE);
+	expect_inside(_metadata, pause, function);
 	__kvm_lifecycle_write(pause, "release");
-	r = racer_join(create);
-	ASSERT_GE(r, 0)
-		TH_LOG("KVM_CREATE_VCPU: want a vCPU, got %s", ret_name(r));
-	close(r);
-
-	r = vgic_init(gic);
-	ASSERT_EQ(0, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
-	expect_redist(_metadata, gic, 1, 1);
+	expect_vcpu(_metadata, create->val, racer_join(create));
 }
 
 /* The vCPU is being created when the vGIC is to be initialized. */
@@ -309,44 +335,73 @@ TEST_F(create_race, init_during_create)
 	int r;
 
 	ASSERT_EQ(0, set_region(&self->gic, 2));
-	begin_create(_metadata, &create, self->cpu, self->pause);
+	begin_create(_metadata, &create, self->cpu, self->pause, END_OF_CREATE);
 	r = vgic_init(&self->gic);
 	EXPECT_EQ(-EBUSY, r)
 		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT during KVM_CREATE_VCPU: want %s, got %s",
 		       ret_name(-EBUSY), ret_name(r));
-	end_create(_metadata, &create, self->pause, &self->gic);
+	end_create(_metadata, &create, self->pause, END_OF_CREATE);
+	expect_vgic_init(_metadata, &self->gic);
+	expect_redist(_metadata, &self->gic, 1, 1);
 }
 
-/* There's no region when the vCPU looks for one, and no vCPU when it's set. */
+/*
+ * There's no region when the vCPU looks for one, and no vCPU when it's set.  The vCPU
+ * that is created next must not take its place.
+ */
 TEST_F(create_race, region_during_creation)
 {
 	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+	static const int ids[] = { 1, 2 };
 	int r;
 
-	begin_create(_metadata, &create, self->cpu, self->pause);
-	r = set_region(&self->gic, 2);
+	begin_create(_metadata, &create, self->cpu, self->pause, BEFORE_ONLINE);
+	r = set_region(&self->gic, MAX_VCPUS);
 	EXPECT_EQ(0, r)
 		TH_LOG("region during KVM_CREATE_VCPU: want 0, got %s", ret_name(r));
-	end_create(_metadata, &create, self->pause, &self->gic);
+	end_create(_metadata, &create, self->pause, BEFORE_ONLINE);
+
+	expect_vcpu(_metadata, 2, __vcpu_fd_create(self->gic.vm, 2));
+	expect_reproducible(_metadata, &self->gic, ids, ARRAY_SIZE(ids));
+}
+
+/* Of two vCPUs the one whose creation began first may come to be last. */
+TEST_F(create_race, overtaken)
+{
+	struct racer first = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+	struct racer second = { .fn = race_create, .arg = self->gic.vm, .val = 2 };
+	int ids[] = { 1, 2 };
+
+	ASSERT_EQ(0, set_region(&self->gic, MAX_VCPUS));
+	racer_start(&second, -1);
+	begin_create(_metadata, &first, self->cpu, self->pause, END_OF_CREATE);
+
+	/* Unless it has to wait. */
+	racer_go(&second);
+	if (racer_done_within(&second, OVERTAKE_MS)) {
+		ids[0] = 2;
+		ids[1] = 1;
+	}
+	end_create(_metadata, &first, self->pause, END_OF_CREATE);
+	expect_vcpu(_metadata, 2, racer_join(&second));
+
+	expect_reproducible(_metadata, &self->gic, ids, ARRAY_SIZE(ids));
 }
 
 /*
  * A vCPU fails that isn't the last one to have got a redistributor, if vCPUs
- * can be created concurrently.
+ * can be created concurrently, and is created once more.  It comes last then.
  */
 TEST_F(create_race, failure_in_the_middle)
 {
 	struct racer fail = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
 	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 2 };
+	static const int ids[] = { 2, 1 };
 	struct rlimit old;
-	int r, owner[2];
 
-	ASSERT_EQ(0, set_region(&self->gic, 3));
-	racer_start(&fail, self->cpu);
+	ASSERT_EQ(0, set_region(&self->gic, MAX_VCPUS));
 	racer_start(&create, -1);
-
-	ASSERT_TRUE(racer_go_to(&fail, self->pause, END_OF_CREATE, WAIT_S))
-		TH_LOG("want a thread in %s(), got none", END_OF_CREATE);
+	begin_create(_metadata, &fail, self->cpu, self->pause, END_OF_CREATE);
 
 	/* If the other vCPU has to wait for this one, it fails for the same reason. */
 	racer_go(&create);
@@ -363,28 +418,12 @@ TEST_F(create_race, failure_in_the_middle)
 	ASSERT_EQ(-EMFILE, fail.ret)
 		TH_LOG("KVM_CREATE_VCPU without a free file descriptor: want %s, got %s",
 		       ret_name(-EMFILE), ret_name(fail.ret));
-	if (create.ret == -EMFILE) {
-		owner[0] = 2;
-		owner[1] = 1;
+	if (create.ret == -EMFILE)
 		create.ret = __vcpu_fd_create(self->gic.vm, 2);
-	} else {
-		owner[0] = 1;
-		owner[1] = 2;
-	}
-	ASSERT_GE(create.ret, 0)
-		TH_LOG("KVM_CREATE_VCPU(2): want a vCPU, got %s", ret_name(create.ret));
-	fail.ret = __vcpu_fd_create(self->gic.vm, 1);
-	ASSERT_GE(fail.ret, 0)
-		TH_LOG("KVM_CREATE_VCPU(1): want a vCPU, got %s", ret_name(fail.ret));
+	expect_vcpu(_metadata, 2, create.ret);
+	expect_vcpu(_metadata, 1, __vcpu_fd_create(self->gic.vm, 1));
 
-	r = vgic_init(&self->gic);
-	ASSERT_EQ(0, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
-	expect_redist(_metadata, &self->gic, 0, 0);
-	expect_redist(_metadata, &self->gic, 1, owner[0]);
-	expect_redist(_metadata, &self->gic, 2, owner[1]);
-	close(create.ret);
-	close(fail.ret);
+	expect_reproducible(_metadata, &self->gic, ids, ARRAY_SIZE(ids));
 }
 
 /*

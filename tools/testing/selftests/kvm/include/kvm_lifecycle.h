@@ -514,6 +514,17 @@ static inline bool racer_done(struct racer *r)
 	return __atomic_load_n(&r->done, __ATOMIC_SEQ_CST);
 }
 
+/* Is it done, now or within so many milliseconds? */
+static inline bool racer_done_within(struct racer *r, int ms)
+{
+	u64 end = now_ms() + ms;
+
+	while (!racer_done(r) && now_ms() < end)
+		usleep(POLL_US);
+
+	return racer_done(r);
+}
+
 /* Returns what the racer returned. */
 static inline int racer_join(struct racer *r)
 {

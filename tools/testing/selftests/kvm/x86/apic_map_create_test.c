@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A new vCPU gets what is sent to it by its physical APIC ID: an NMI, or INIT and
+ * SIPI, by MSI (KVM_SIGNAL_MSI) or as an IPI of vCPU0.  That goes for the vCPU that
+ * was created last, with nothing done since that would have KVM look at all APICs
+ * again, and for vCPUs that were created in parallel.
+ *
+ * An IPI is sent in xAPIC mode by 16-bit code with a data segment at the APIC's
+ * base, and in x2APIC mode by KVM_SET_MSRS.
+ */
+#include <string.h>
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+
+#include "kvm_util.h"
+#include "test_util.h"
+#include "processor.h"
+#include "apic.h"
+#include "kvm_lifecycle.h"
+
+/* Emulated hosts with all of the kernel's debugging need most of it. */
+#define SUBTEST_TIMEOUT_S	120
+
+/* Anything that is waited for happens far sooner, or never. */
+#define WAIT_S			10
+
+/* So long is a creation given that may have to wait for another one. */
+#define OVERTAKE_MS		100
+
+#define NR_VCPUS		4
+
+/* Where SIPI makes a vCPU start: the page's number. */
+#define SIPI_VECTOR		0x9f
+
+#define CODE_GPA		0x1000
+#define CODE_SLOT		1
+
+/* eax: destination, ebx and ecx: commands; by way of ds, which begins at the APIC. */
+static const u8 send_two_ipis[] = {
+	0x66, 0xa3, 0x10, 0x03,			/* mov %eax, 0x310: ICR2 */
+	0x66, 0x89, 0x1e, 0x00, 0x03,		/* mov %ebx, 0x300: ICR */
+	0x66, 0x89, 0x0e, 0x00, 0x03,		/* mov %ecx, 0x300 */
+	0xe6, 0x80,				/* out %al, $0x80 */
+};
+
+/* By what, and what. */
+static const struct delivery {
+	const char *name;
+	bool ipi;
+	bool init_sipi;
+} deliveries[] = {
+	{ "NMI to vCPU %u, by MSI",		.ipi = false, .init_sipi = false },
+	{ "NMI to vCPU %u, by IPI",		.ipi = true,  .init_sipi = false },
+	{ "INIT and SIPI to vCPU %u, by MSI",	.ipi = false, .init_sipi = true },
+	{ "INIT and SIPI to vCPU %u, by IPI",	.ipi = true,  .init_sipi = true },
+};
+
+FIXTURE(apic_map) {
+	struct kvm_vm *vm;
+	struct kvm_run *run;		/* of vCPU0 */
+	u32 ids[NR_VCPUS];
+	int fds[NR_VCPUS];		/* or -1 */
+	int kmsg;
+};
+
+FIXTURE_VARIANT(apic_map) {
+	bool split;
+	bool x2apic;
+	u32 last_id;
+};
+
+FIXTURE_VARIANT_ADD(apic_map, xapic) {
+	.last_id = NR_VCPUS - 1,
+};
+
+FIXTURE_VARIANT_ADD(apic_map, split_xapic) {
+	.split = true,
+	.last_id = NR_VCPUS - 1,
+};
+
+/* An APIC ID beyond those that a map has room for in any case. */
+FIXTURE_VARIANT_ADD(apic_map, x2apic) {
+	.x2apic = true,
+	.last_id = 300,
+};
+
+FIXTURE_VARIANT_ADD(apic_map, split_x2apic) {
+	.split = true,
+	.x2apic = true,
+	.last_id = 300,
+};
+
+static void set_msr(int fd, u32 index, u64 data)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = {
+		.header.nmsrs = 1,
+		.entry = { .index = index, .data = data },
+	};
+
+	TEST_ASSERT(ioctl(fd, KVM_SET_MSRS, &msrs) == 1, "KVM_SET_MSRS of 0x%x failed", index);
+}
+
+/* vCPU0 sends IPIs, in one of two ways. */
+static void prepare_sender(struct kvm_vm *vm, int fd, bool x2apic)
+{
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ,
+	};
+	struct kvm_sregs sregs;
+
+	if (x2apic) {
+		TEST_ASSERT(!ioctl(fd, KVM_SET_CPUID2, kvm_get_supported_cpuid()),
+			    "KVM_SET_CPUID2: %s", strerror(errno));
+		set_msr(fd, MSR_IA32_APICBASE, APIC_DEFAULT_GPA | MSR_IA32_APICBASE_BSP |
+			MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
+		return;
+	}
+
+	/*
+	 * KVM has to see the access, i.e. neither AVIC nor APICv may.  Where AVIC is
+	 * forced on a CPU that doesn't have it, the IPI would end in memory.
+	 */
+	TEST_ASSERT(!ioctl(fd, KVM_SET_GUEST_DEBUG, &debug),
+		    "KVM_SET_GUEST_DEBUG: %s", strerror(errno));
+
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, CODE_GPA, CODE_SLOT, 1, 0);
+	memcpy(addr_gpa2hva(vm, CODE_GPA), send_two_ipis, sizeof(send_two_ipis));
+
+	TEST_ASSERT(!ioctl(fd, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS: %s", strerror(errno));
+	sregs.cs.base = 0;
+	sregs.cs.selector = 0;
+	sregs.ds.base = APIC_DEFAULT_GPA;
+	TEST_ASSERT(!ioctl(fd, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS: %s", strerror(errno));
+}
+
+static void send_ipis(struct kvm_run *run, int fd, bool x2apic, u32 id, u32 first, u32 second)
+{
+	struct kvm_regs regs = {
+		.rip = CODE_GPA,
+		.rflags = 2,
+		.rax = id << 24,
+		.rbx = first,
+		.rcx = second,
+	};
+
+	if (x2apic) {
+		set_msr(fd, APIC_BASE_MSR + (APIC_ICR >> 4), (u64)id << 32 | first);
+		set_msr(fd, APIC_BASE_MSR + (APIC_ICR >> 4), (u64)id << 32 | second);
+		return;
+	}
+
+	TEST_ASSERT(!ioctl(fd, KVM_SET_REGS, &regs), "KVM_SET_REGS: %s", strerror(errno));
+	TEST_ASSERT(!ioctl(fd, KVM_RUN, NULL), "KVM_RUN of vCPU0: %s", strerror(errno));
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_IO, "KVM_RUN of vCPU0: want KVM_EXIT_IO, got %s",
+		    exit_reason_str(run->exit_reason));
+}
+
+/* Returns what KVM_SIGNAL_MSI does, i.e. how many vCPUs got it. */
+static int send_msi(struct kvm_vm *vm, u32 id, u32 data)
+{
+	struct kvm_msi msi = {
+		.address_lo = APIC_DEFAULT_GPA | (id & 0xff) << 12,
+		.address_hi = id & ~0xffu,
+		.data = data,
+	};
+	int r = __vm_ioctl(vm, KVM_SIGNAL_MSI, &msi);
+
+	return r < 0 ? -errno : r;
+}
+
+static bool has_nmi(int fd)
+{
+	struct kvm_vcpu_events events;
+
+	TEST_ASSERT(!ioctl(fd, KVM_GET_VCPU_EVENTS, &events),
+		    "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
+	return events.nmi.pending || events.nmi.injected;
+}
+
+static bool has_started(int fd)
+{
+	struct kvm_mp_state mp_state;
+	struct kvm_sregs sregs;
+
+	/* INIT and SIPI are handled now. */
+	TEST_ASSERT(!ioctl(fd, KVM_GET_MP_STATE, &mp_state),
+		    "KVM_GET_MP_STATE: %s", strerror(errno));
+	TEST_ASSERT(!ioctl(fd, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS: %s", strerror(errno));
+	return mp_state.mp_state == KVM_MP_STATE_RUNNABLE &&
+	       sregs.cs.base == SIPI_VECTOR << 12;
+}
+
+FIXTURE_SETUP(apic_map)
+{
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_SIGNAL_MSI));
+	TEST_REQUIRE(kvm_check_cap(KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ);
+
+	self->kmsg = kmsg_open();
+	self->vm = NULL;
+}
+
+static void create_vm(FIXTURE_DATA(apic_map) *self, const FIXTURE_VARIANT(apic_map) *variant)
+{
+	int i;
+
+	self->vm = vm_create_barebones();
+	if (variant->split)
+		vm_enable_cap(self->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	else
+		vm_ioctl(self->vm, KVM_CREATE_IRQCHIP, NULL);
+	if (variant->x2apic)
+		vm_enable_cap(self->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
+			      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+
+	for (i = 0; i < NR_VCPUS; i++) {
+		self->ids[i] = i;
+		self->fds[i] = -1;
+	}
+	self->ids[NR_VCPUS - 1] = variant->last_id;
+
+	self->fds[0] = __vcpu_fd_create(self->vm, 0);
+	TEST_ASSERT(self->fds[0] >= 0, "KVM_CREATE_VCPU: %s", strerror(-self->fds[0]));
+	self->run = kvm_mmap(getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, self->fds[0]);
+	prepare_sender(self->vm, self->fds[0], variant->x2apic);
+}
+
+static void free_vm(FIXTURE_DATA(apic_map) *self)
+{
+	int i;
+
+	if (!self->vm)
+		return;
+
+	kvm_munmap(self->run, getpagesize());
+	for (i = 0; i < NR_VCPUS; i++) {
+		if (self->fds[i] >= 0)
+			kvm_close(self->fds[i]);
+	}
+	kvm_vm_free(self->vm);
+	self->vm = NULL;
+}
+
+FIXTURE_TEARDOWN(apic_map)
+{
+	free_vm(self);
+	kmsg_close(_metadata, self->kmsg);
+}
+
+/* To the vCPU that was created last at first: INIT has KVM look at all APICs. */
+static void expect_delivery(struct __test_metadata *_metadata, FIXTURE_DATA(apic_map) *self,
+			    const FIXTURE_VARIANT(apic_map) *variant, const struct delivery *d)
+{
+	u32 init = APIC_INT_ASSERT | APIC_DM_INIT, sipi = APIC_DM_STARTUP | SIPI_VECTOR;
+	char what[64];
+	int i, r;
+
+	for (i = NR_VCPUS - 1; i > 0; i--) {
+		u32 id = self->ids[i];
+		bool seen;
+
+		if (self->fds[i] < 0)
+			continue;
+
+		snprintf(what, sizeof(what), d->name, id);
+		if (d->ipi) {
+			send_ipis(self->run, self->fds[0], variant->x2apic, id,
+				  d->init_sipi ? init : APIC_DM_NMI,
+				  d->init_sipi ? sipi : APIC_DM_NMI);
+		} else {
+			r = send_msi(self->vm, id, d->init_sipi ? APIC_DM_INIT : APIC_DM_NMI);
+			EXPECT_EQ(1, r)
+				TH_LOG("%s: want it to be delivered, got %s", what, ret_name(r));
+			if (d->init_sipi) {
+				r = send_msi(self->vm, id, sipi);
+				EXPECT_EQ(1, r)
+					TH_LOG("%s: want SIPI to be delivered, got %s", what,
+					       ret_name(r));
+			}
+		}
+
+		seen = d->init_sipi ? has_started(self->fds[i]) : has_nmi(self->fds[i]);
+		EXPECT_TRUE(seen)
+			TH_LOG("%s: want it to be seen by the vCPU, wasn't", what);
+	}
+}
+
+TEST_F_TIMEOUT(apic_map, created_last, SUBTEST_TIMEOUT_S)
+{
+	int d, i;
+
+	for (d = 0; d < ARRAY_SIZE(deliveries); d++) {
+		create_vm(self, variant);
+		for (i = 1; i < NR_VCPUS; i++) {
+			self->fds[i] = __vcpu_fd_create(self->vm, self->ids[i]);
+			ASSERT_LE(0, self->fds[i])
+				TH_LOG("KVM_CREATE_VCPU: %s", strerror(-self->fds[i]));
+		}
+		expect_delivery(_metadata, self, variant, &deliveries[d]);
+		free_vm(self);
+	}
+}
+
+/* vCPU1 has been reset when the last vCPU's creation begins, but isn't online. */
+TEST_F_TIMEOUT(apic_map, created_in_parallel, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_lifecycle_missing("pause");
+	int d, cpu, pause;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	cpu = set_cpu_aside();
+	if (cpu < 0)
+		SKIP(return, "two CPUs are needed");
+	pause = kvm_lifecycle_open(_metadata, "pause");
+
+	for (d = 0; d < ARRAY_SIZE(deliveries); d++) {
+		struct racer last, held;
+
+		create_vm(self, variant);
+		held = (struct racer) { .fn = race_create, .arg = self->vm, .val = self->ids[1] };
+		last = (struct racer) { .fn = race_create, .arg = self->vm,
+					.val = self->ids[NR_VCPUS - 1] };
+		racer_start(&held, cpu);
+		racer_start(&last, -1);
+
+		ASSERT_TRUE(racer_go_to(&held, pause, "kvm_init_mmu", WAIT_S))
+			TH_LOG("kvm_init_mmu() wasn't called in %d s", WAIT_S);
+		racer_go(&last);
+		racer_done_within(&last, OVERTAKE_MS);
+		ASSERT_EQ(0, __kvm_lifecycle_write(pause, "release"));
+
+		self->fds[1] = racer_join(&held);
+		self->fds[NR_VCPUS - 1] = racer_join(&last);
+		ASSERT_LE(0, self->fds[1])
+			TH_LOG("KVM_CREATE_VCPU: %s", strerror(-self->fds[1]));
+		ASSERT_LE(0, self->fds[NR_VCPUS - 1])
+			TH_LOG("KVM_CREATE_VCPU: %s", strerror(-self->fds[NR_VCPUS - 1]));
+		expect_delivery(_metadata, self, variant, &deliveries[d]);
+		free_vm(self);
+	}
+	close(pause);
+}
+
+TEST_HARNESS_MAIN
