@@ -66,7 +66,7 @@ lab-upstream:
 storm:
 	@BASE='$(BASES)' ARCH='$(ARCH)' TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
 
-##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='5 12')
+##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...')
 .PHONY: lab-patches
 lab-patches:
 	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh

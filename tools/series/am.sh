@@ -108,28 +108,26 @@ plan()
 
 	# Backwards, as a later patch may have changed what an earlier one did.
 	there=
-	for patch in $(series_files "$BASE" "$version" | sort -r); do
-		number=${patch##*/}
-		number=${number%%-*}
-		git mailinfo /dev/null "$SCRATCH/$number" <"$patch" >/dev/null
-		! trial have apply --cached -R "$SCRATCH/$number" 2>/dev/null || there="$number $there"
+	for patch in $(series_files "$BASE" "$version" | tac); do
+		slug=$(slug_of "$patch")
+		git mailinfo /dev/null "$SCRATCH/$slug" <"$patch" >/dev/null
+		! trial have apply --cached -R "$SCRATCH/$slug" 2>/dev/null || there="$slug $there"
 	done
 
 	missing=
 	for patch in $(series_files "$BASE" "$version"); do
-		name=${patch##*/}
-		number=${name%%-*}
+		slug=$(slug_of "$patch")
 		case " $there " in
-		*" $number "*)
-			echo "there already: $name"
+		*" $slug "*)
+			echo "there already: $slug"
 			continue ;;
 		esac
-		if trial want apply --cached "$SCRATCH/$number" 2>"$SCRATCH/log"; then
+		if trial want apply --cached "$SCRATCH/$slug" 2>"$SCRATCH/log"; then
 			missing="$missing $patch"
-		elif known_ids | grep -qxF "$(tree patch-id --stable <"$SCRATCH/$number" | cut -d' ' -f1)"; then
-			echo "there already, and changed since: $name"
+		elif known_ids | grep -qxF "$(tree patch-id --stable <"$SCRATCH/$slug" | cut -d' ' -f1)"; then
+			echo "there already, and changed since: $slug"
 		else
-			die "$name does not apply to $version in TREE=$TREE: $(am_reason "$SCRATCH/log"); nothing was changed"
+			die "$slug does not apply to $version in TREE=$TREE: $(am_reason "$SCRATCH/log"); nothing was changed"
 		fi
 	done
 }

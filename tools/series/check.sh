@@ -61,7 +61,7 @@ commit_number()
 check_format()
 {
 	mkdir -p "$CACHE/checkpatch"
-	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/[0-9]*.patch; do
+	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/*.patch; do
 		[ -f "$patch" ] || continue
 		stamp=$STAMPS/format-$(hash_files "$patch")
 		[ ! -f "$stamp" ] || continue

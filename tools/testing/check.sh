@@ -108,9 +108,9 @@ scripts()
 	refuses 'storm: a SEED that is no number' '^storm.sh: unknown SEED=x: ' env SEED=x "$storm"
 	refuses 'storm: REPLAY of nothing' '^storm.sh: REPLAY=/nowhere does not exist: ' env REPLAY=/nowhere "$storm"
 	refuses 'storm: unknown ARCH' '^storm.sh: unknown ARCH=riscv: ' env ARCH=riscv "$storm"
-	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=5: ' env PATCHES=5 "$storm"
-	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=1 ' \
-		env PATCH=1 "$TOP/tools/lab/patches.sh"
+	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=nothing: ' env PATCHES=nothing "$storm"
+	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=mips-interrupt-no-vcpu ' \
+		env PATCH=mips-interrupt-no-vcpu "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
 		env KERNEL=/nowhere "$lab"
 	mkdir "$WORK/empty"
@@ -374,7 +374,7 @@ am_tests()
 	user_kernel 7.3.4
 	edit virt/kvm/kvm_main.c 's/^16$/another/' 'another line 16'
 	refuses 'am: a patch that does not apply' \
-		'^am.sh: 0002-.*\.patch does not apply to 7\.3\.4 .*: virt/kvm/kvm_main\.c \(line 12 .*nothing was changed' "$am"
+		'^am.sh: KVM-Change-line-15 does not apply to 7\.3\.4 .*: virt/kvm/kvm_main\.c \(line 12 .*nothing was changed' "$am"
 	user_kernel 7.3.4
 	echo mine >"$TREE/virt/kvm/new.c"
 	refuses "am: a file of the user's is in the way" 'virt/kvm/new.c: already exists' "$am"
@@ -393,12 +393,12 @@ am_tests()
 	said 'am: there is nothing to do' '^applied: 0 of 4 patches$'
 	edit virt/kvm/kvm_main.c 's/^14$/another/' 'another line 14'
 	accepts 'am: on a tree that went on' "$am"
-	said 'am: knows a patch by its commit' '^there already, and changed since: 0002-'
+	said 'am: knows a patch by its commit' '^there already, and changed since: KVM-Change-line-15$'
 	user_kernel 7.3.4 3
 	git_in "$TREE" reset -q --soft base
 	git_in "$TREE" commit -q -m 'Three in one'
 	accepts 'am: on a tree between versions' "$am"
-	said 'am: knows a patch by its content' '^there already: 0002-'
+	said 'am: knows a patch by its content' '^there already: KVM-Change-line-15$'
 	said 'am: applies the others' '^applied: 1 of 4 patches$'
 	accepts 'am: the result is the whole series' \
 		sh -c 'grep -qx fifteen "$1/kvm_main.c" && grep -qx sixteen "$1/kvm_main.c" && grep -qx new "$1/new.c"' sh "$TREE/virt/kvm"
@@ -535,7 +535,7 @@ bad_link()
 
 all_have_spdx()
 {
-	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*/[0-9]*-.*\.patch$|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
+	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
 		[ ! -f "$TOP/$file" ] || head -n 3 "$TOP/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | if grep .; then return 1; fi
 }
