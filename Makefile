@@ -15,6 +15,7 @@ PATCHES ?=
 KERNEL ?=
 PATCH ?=
 TREE ?=
+OUT ?=
 EACH ?=
 CHECK_ARCH ?=
 COMPILERS ?=
@@ -131,10 +132,10 @@ htmldocs:
 	@echo "the project's pages: results/html/virt/kvm/index.html"
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' RST='$(RST)' tools/series/docs.sh
 
-##series-selftests: carry tools/testing into the series' selftest patches
-.PHONY: series-selftests
-series-selftests:
-	@for base in $(or $(BASES),$(ALL_BASES)); do tools/series/selftests.sh $$base update || exit; done
+##selftests-patches: the patches of the selftests as files, for git am by hand (BASE=v7.3 OUT=folder)
+.PHONY: selftests-patches
+selftests-patches:
+	@BASE='$(BASES)' OUT='$(OUT)' KERNEL='$(KERNEL)' tools/series/selftest-patches.sh
 
 ##check:           the project's own scripts: shellcheck, documentation, Coccinelle's samples, errors on bad input
 .PHONY: check

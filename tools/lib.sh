@@ -465,6 +465,6 @@ git_am()
 		git_in "$_tree" am --abort >/dev/null 2>&1 || :
 		checkout "$_tree" refs/tags/base
 		shift $((_next - 1))
-		die "$(basename "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
+		die "$(slug_of "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
 	}
 }

@@ -12,6 +12,7 @@
 # Where they do not, or when git am fails after all, the tree is as it was.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/series/series.sh"
 
 TREE=${TREE:-}
 BASE=${BASE:-}
@@ -130,6 +131,32 @@ plan()
 			die "$slug does not apply to $version in TREE=$TREE: $(am_reason "$SCRATCH/log"); nothing was changed"
 		fi
 	done
+	plan_selftests
+}
+
+# The selftests, on top of what the tree will be then.
+plan_selftests()
+{
+	for entry in $(selftest_files "$BASE"); do
+		slug=$(slug_of "$entry")
+		set --
+		for file in $(carried "$entry"); do
+			[ "$(trial want rev-parse -q --verify ":$SELFTESTS/$file")" = "$(git hash-object --no-filters "$TOP/$SELFTESTS/$file")" ] ||
+				! trial want rev-parse -q --verify ":$SELFTESTS/$file" >/dev/null || set -- "$@" "$SELFTESTS/$file"
+		done
+		if [ $# -gt 0 ]; then
+			tree log --format=%s -- "$@" | grep -qxF "$(sed -n 's/^Subject: //p;/^$/q' "$entry")" ||
+				die "$slug does not apply to $version in TREE=$TREE: $1 (there is such a file already); nothing was changed"
+			echo "there already, and changed since: $slug"
+			continue
+		fi
+		selftest_patch "$entry" "$SCRATCH/${entry##*/}.patch" trial want
+		if [ -s "$SCRATCH/${entry##*/}.patch" ]; then
+			missing="$missing $SCRATCH/${entry##*/}.patch"
+		else
+			echo "there already: $slug"
+		fi
+	done
 }
 
 check_tree
@@ -147,4 +174,4 @@ if [ $# -gt 0 ]; then
 	}
 	touched=
 fi
-echo "applied: $# of $(series_files "$BASE" "$version" | wc -l) patches"
+echo "applied: $# of $({ series_files "$BASE" "$version"; selftest_files "$BASE"; } | wc -l) patches"

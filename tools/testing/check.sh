@@ -134,7 +134,7 @@ scripts()
 		printf 'diff --git a/virt/kvm/kvm_main.c b/virt/kvm/kvm_main.c\n'
 		printf -- '--- a/virt/kvm/kvm_main.c\n+++ b/virt/kvm/kvm_main.c\n@@ -1 +1 @@\n-the real one\n+another one\n'
 	} >"$WORK/project/patches/v7.2/0001-wrong.patch"
-	refuses 'a series that does not apply' '0001-wrong\.patch does not apply to linux 7\.2\.99: virt/kvm/kvm_main\.c' \
+	refuses 'a series that does not apply' 'wrong does not apply to linux 7\.2\.99: virt/kvm/kvm_main\.c' \
 		env KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
 	accepts "the user's tree is as it was" diff -r "$WORK/fake" "$WORK/fake.before"
 
@@ -449,20 +449,20 @@ series_tests()
 
 	check=$WORK/project/tools/series/check.sh
 	printf '# made up\n' >"$WORK/project/patches/v7.3/tests"
-	refuses 'series-check: a patch without a test' '^check.sh: 0001-.*\.patch has no test: ' env BASE=v7.3 "$check"
+	refuses 'series-check: a patch without a test' '^check.sh: KVM-Change-line-3 has no test: ' env BASE=v7.3 "$check"
 	release_candidate 's/^40$/forty/'
 	printf '# untested 000%s: made up\n' 1 2 3 4 >"$WORK/project/patches/v7.3/tests"
 	sed -i 's#virt/kvm/new\.c#sound/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	refuses 'series-check: a file that nothing compiles' \
-		'^check.sh: 0004-.*\.patch changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
+		'^check.sh: KVM-Add-a-file changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
 	sed -i 's#sound/new\.c#arch/loongarch/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	refuses 'series-check: selftests that are not those of the project' 'the selftest patches of v7\.3 are not equal to ' \
 		env BASE=v7.3 "$check"
 	said 'series-check: the other trees' 'git am: applies to linux 7\.3~rc7 as well'
-	said 'series-check: a reason why a file is not compiled' 'not compiled: arch/loongarch/new\.c of 0004-.*: Debian 12 has no cross compiler'
+	said 'series-check: a reason why a file is not compiled' 'not compiled: arch/loongarch/new\.c of KVM-Add-a-file: Debian 12 has no cross compiler'
 	release_candidate 's/^4$/four/'
 	refuses 'series-check: another tree that it does not apply to' \
-		'^check.sh: 0001-.*\.patch does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
+		'^check.sh: KVM-Change-line-3 does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
 }
 
 # upstream_result PATCHES TEST STATUS [LINE]: what a host would have left.

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# What the tools of the series share.  The selftests are in tools/testing/selftests/kvm
+# and nowhere else: patches/selftests/NNNN-SLUG has the message of each of their
+# patches, the files that it carries (File:) and its lines of Makefile.kvm (Make:), and
+# the patch is made of these when it is needed, for the tree at hand.
+#
+# A line of Makefile.kvm goes behind the last one of its variable whose program is in
+# the same folder, or behind the program that is named:
+#
+#   Make: TEST_GEN_PROGS_x86 += x86/one_test
+#   Make: TEST_GEN_PROGS_x86 += x86/one_test after x86/other_test
+
+SELFTESTS=tools/testing/selftests/kvm
+MAKEFILE=$SELFTESTS/Makefile.kvm
+# About the module, which is not in the kernel.
+NOT_CARRIED=kvm_lifecycle_test.c
+
+# selftest_files BASE: what its selftest patches are made of, in order.  Where "base"
+# names another base for the selftests, there are none.
+selftest_files()
+{
+	[ "$(tests_base "$1")" = "$1" ] || return 0
+	for _f in "$TOP"/patches/selftests/[0-9]*; do
+		[ ! -f "$_f" ] || echo "$_f"
+	done
+}
+
+# carried ENTRY...: the files that these carry.
+carried()
+{
+	[ $# -eq 0 ] || sed -n 's/^File: //p' "$@"
+}
+
+# check_carriers: each file of the selftests is in one patch, and each that a patch
+# names is there.
+check_carriers()
+{
+	carried "$TOP"/patches/selftests/[0-9]* | sort >"$SCRATCH/carried"
+	(cd "$TOP/$SELFTESTS" && find . -type f ! -name "$NOT_CARRIED" | sed 's#^\./##') | sort >"$SCRATCH/files"
+	_file=$(uniq -d "$SCRATCH/carried" | head -n 1)
+	[ -z "$_file" ] || die "two patches carry $SELFTESTS/$_file: leave one of the lines 'File: $_file' in patches/selftests"
+	_file=$(comm -13 "$SCRATCH/carried" "$SCRATCH/files" | head -n 1)
+	[ -z "$_file" ] || die "no patch carries $SELFTESTS/$_file: add 'File: $_file' to one of patches/selftests, or a new one, see Documentation/process/hacking.rst"
+	_file=$(comm -23 "$SCRATCH/carried" "$SCRATCH/files" | head -n 1)
+	[ -z "$_file" ] || die "there is no $SELFTESTS/$_file: take 'File: $_file' out of patches/selftests"
+}
+
+# add_lines ENTRY MAKEFILE: Makefile.kvm with the lines of a selftest patch.
+add_lines()
+{
+	awk '
+	function folder(name) { return name ~ /\// ? substr(name, 1, index(name, "/")) : "" }
+	FILENAME == ARGV[1] {
+		if (/^Make: /)
+			todo[++n] = substr($0, 7)
+		next
+	}
+	{ line[++lines] = $0 }
+	END {
+		for (i = 1; i <= n; i++) {
+			split(todo[i], word, " ")
+			where = 0
+			for (j = 1; j <= lines; j++) {
+				split(line[j], have, " ")
+				if (have[1] != word[1] || have[2] !~ /^\+?=$/)
+					continue
+				if (have[3] == word[3])
+					break
+				if (word[4] == "after" ? have[3] == word[5] : folder(have[3]) == folder(word[3]))
+					where = j
+			}
+			if (j <= lines)
+				continue
+			if (!where) {
+				print todo[i] >"/dev/stderr"
+				exit 1
+			}
+			for (j = lines++; j > where; j--)
+				line[j + 1] = line[j]
+			line[where + 1] = word[1] " " word[2] " " word[3]
+		}
+		for (j = 1; j <= lines; j++)
+			print line[j]
+	}' "$1" "$2"
+}
+
+# add_selftest ENTRY COMMAND...: the files and lines of a selftest patch into the index
+# of git, as COMMAND calls it.
+add_selftest()
+{
+	_entry=$1
+	shift
+	: >"$SCRATCH/add"
+	for _file in $(carried "$_entry"); do
+		[ -f "$TOP/$SELFTESTS/$_file" ] ||
+			die "there is no $SELFTESTS/$_file: take 'File: $_file' out of ${_entry#"$TOP"/}"
+		_blob=$("$@" hash-object -w --no-filters "$TOP/$SELFTESTS/$_file")
+		printf '100644 %s\t%s\n' "$_blob" "$SELFTESTS/$_file" >>"$SCRATCH/add"
+	done
+	if grep -q '^Make: ' "$_entry"; then
+		"$@" show ":$MAKEFILE" >"$SCRATCH/makefile" 2>/dev/null ||
+			die "this tree has no $MAKEFILE: are its selftests too old for ${_entry#"$TOP"/}? (a line 'selftests' in patches/BASE/base names another base for them)"
+		add_lines "$_entry" "$SCRATCH/makefile" >"$SCRATCH/makefile.new" 2>"$SCRATCH/line" ||
+			die "$MAKEFILE of this tree has no place for '$(cat "$SCRATCH/line")': name a program in ${_entry#"$TOP"/} that it comes after"
+		_blob=$("$@" hash-object -w --no-filters "$SCRATCH/makefile.new")
+		printf '100644 %s\t%s\n' "$_blob" "$MAKEFILE" >>"$SCRATCH/add"
+	fi
+	"$@" update-index --add --index-info <"$SCRATCH/add"
+}
+
+# selftest_patch ENTRY OUT COMMAND...: add_selftest, and what it has changed as a patch,
+# which is empty where all of it was there.
+selftest_patch()
+{
+	_entry=$1 _out=$2
+	shift 2
+	_before=$("$@" write-tree)
+	add_selftest "$_entry" "$@"
+	_after=$("$@" write-tree)
+	: >"$_out"
+	[ "$_before" != "$_after" ] || return 0
+	{
+		echo 'From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001'
+		sed '1,/^$/ { /^\(SPDX-License-Identifier\|File\|Make\): /d; s/^Subject: /&[PATCH] / }' "$_entry"
+		echo ---
+		"$@" diff-tree -p --stat --summary --full-index "$_before" "$_after"
+	} >"$_out"
+}
+
+# in_index TREE ARGS...: git in a repository of ours, with an index of its own.
+in_index()
+{
+	GIT_INDEX_FILE=$SCRATCH/index git_in "$@"
+}
+
+# selftest_patches TREE COMMIT BASE OUT: the selftest patches of a base for a commit, as
+# OUT/NNNN-SLUG.patch.
+selftest_patches()
+{
+	_repository=$1 _dir=$4
+	in_index "$1" read-tree "$2"
+	mkdir -p "$4"
+	for _one in $(selftest_files "$3"); do
+		selftest_patch "$_one" "$_dir/${_one##*/}.patch" in_index "$_repository"
+	done
+}
