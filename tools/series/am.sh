@@ -71,13 +71,7 @@ choose_series()
 
 check_state()
 {
-	for state in rebase-apply rebase-merge sequencer MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD; do
-		(cd "$TREE" && [ ! -e "$(git rev-parse --git-path "$state")" ]) ||
-			die "TREE=$TREE is in the middle of a git am, rebase, merge or cherry-pick (git status says which): end it first"
-	done
-	dirty=$(tree --no-optional-locks status --porcelain --untracked-files=no | head -n 3 | cut -c4- | paste -sd' ')
-	[ -z "$dirty" ] ||
-		die "TREE=$TREE has changes that are not committed ($dirty): commit them, or put them away with git stash"
+	check_idle TREE "$TREE"
 	tree var GIT_COMMITTER_IDENT >/dev/null 2>&1 ||
 		die "git does not know who commits: set it with git config --global user.name '...' and git config --global user.email '...'"
 }

@@ -146,3 +146,61 @@ selftest_patches()
 		selftest_patch "$_one" "$_dir/${_one##*/}.patch" in_index "$_repository"
 	done
 }
+
+# check_idle WHAT TREE: a work tree is in the middle of nothing, and all is committed.
+check_idle()
+{
+	for _state in rebase-apply rebase-merge sequencer MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD; do
+		(cd "$2" && [ ! -e "$(git rev-parse --git-path "$_state")" ]) ||
+			die "$1=$2 is in the middle of a git am, rebase, merge or cherry-pick (git status says which): end it first"
+	done
+	_dirty=$(git -C "$2" --no-optional-locks status --porcelain --untracked-files=no | head -n 3 | cut -c4- | paste -sd' ')
+	[ -z "$_dirty" ] ||
+		die "$1=$2 has changes that are not committed ($_dirty): commit them, or put them away with git stash"
+}
+
+# recommit REPOSITORY COMMIT PARENT TREE: the commit again, on another parent, with
+# another tree and with the message on standard input.
+recommit()
+{
+	GIT_AUTHOR_NAME=$(git -C "$1" log -1 --format=%an "$2") GIT_AUTHOR_EMAIL=$(git -C "$1" log -1 --format=%ae "$2") \
+	GIT_AUTHOR_DATE=$(git -C "$1" log -1 --format=%aD "$2") git_in "$1" commit-tree "$4" -p "$3"
+}
+
+# with_slug REPOSITORY COMMIT SLUG, slug_in, without_slug REPOSITORY COMMIT: while a
+# series is edited, each of its commits has its slug in a trailer.
+with_slug()
+{
+	git -C "$1" log -1 --format=%B "$2" | git interpret-trailers --no-divider --if-exists replace --trailer "Slug: $3"
+}
+
+slug_in()
+{
+	git -C "$1" log -1 --format=%B "$2" | sed -n 's/^Slug: *//p' | tail -n 1
+}
+
+without_slug()
+{
+	git -C "$1" log -1 --format=%B "$2" | sed '/^Slug: /d' | git stripspace
+}
+
+# project_state BASE: what an edit of this base began with.
+project_state()
+{
+	hash_files $(series_files "$1") "$TOP"/patches/selftests/[0-9]* $(carried "$TOP"/patches/selftests/[0-9]* | sed "s#^#$TOP/$SELFTESTS/#")
+}
+
+# write_patches REPOSITORY RANGE FOLDER: commits as NNNN-SLUG.patch; the slugs come from
+# standard input.  Nothing in there changes when the content does not, and no user's
+# settings count.
+write_patches()
+{
+	mkdir -p "$3"
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 git -C "$1" format-patch -q -N --zero-commit \
+		--no-signature --full-index --numbered-files -o "$3" "$2"
+	_number=0
+	while read -r _slug; do
+		_number=$((_number + 1))
+		mv "$3/$_number" "$3/$(printf '%04d' $_number)-$_slug.patch"
+	done
+}
