@@ -147,19 +147,21 @@ base_get()
 	sed -n "s/^$2[[:space:]]\{1,\}//p" "$TOP/patches/$1/base"
 }
 
-# tests_base BASE: an old kernel's selftests may lack what ours need, which are
-# built in the tree of this base then, and run on the old one's kernels.
+# tests_base BASE: in the tree of which base its selftests are built.
 tests_base()
 {
 	_from=$(base_get "$1" selftests)
 	echo "${_from:-$1}"
 }
 
+# bases [FIELD]: all of them, by version; or those whose file "base" has such a line.
 bases()
 {
 	for _f in "$TOP"/patches/*/base; do
-		basename "$(dirname "$_f")"
-	done
+		if [ -f "$_f" ] && grep -q "^${1:-}" "$_f"; then
+			basename "$(dirname "$_f")"
+		fi
+	done | sort -V
 }
 
 # base_for VERSION: the series that is made for such a kernel.
@@ -173,10 +175,11 @@ base_for()
 	return 1
 }
 
-# default_base: what a user means who says no BASE, and perhaps KERNEL.
+# default_base: what a user means who says no BASE, and perhaps KERNEL: the base with
+# the line "default".
 default_base()
 {
-	base_for "$(kernel_version "${KERNEL:-/dev/null}")" || echo v7.3
+	base_for "$(kernel_version "${KERNEL:-/dev/null}")" || bases default | head -n 1
 }
 
 check_base()

@@ -3,7 +3,8 @@
 #
 # check.sh: is the series of BASE fit to be sent?  It applies with git am, to
 # the pinned tree and to those that patches/BASE/base also names; each patch is
-# clean for checkpatch --strict, and compiles on top of those before it, for
+# equal to that of another base with the same slug, or the difference is recorded as
+# reviewed; is clean for checkpatch --strict; and compiles on top of those before it, for
 # every architecture that it touches, without a warning of W=1 and sparse that
 # was not there before; each file of the selftests is in one patch; and each patch
 # has a test that is declared red without it.
@@ -248,11 +249,13 @@ check_also()
 	done
 }
 
-check_carriers
+check_names "$BASE"
+"$TOP/tools/series/twins.sh" check
 check_format
 check_declared
 check_covered
 check_also
+check_carriers
 for COMPILER in $COMPILERS; do
 	locked "$CACHE/obj/.lock-${TREE##*/}" check_compile
 done

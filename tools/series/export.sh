@@ -67,7 +67,7 @@ without_selftests()
 		return
 	fi
 	in_index "$EDIT" read-tree "$1"
-	[ -z "$have" ] || in_index "$EDIT" rm -r -q --cached "$SELFTESTS"
+	[ -z "$have" ] || in_index "$EDIT" rm -r -q -f --cached "$SELFTESTS"
 	[ -z "$want" ] || in_index "$EDIT" read-tree --prefix="$SELFTESTS/" "$want"
 	in_index "$EDIT" write-tree
 }

@@ -33,6 +33,25 @@ carried()
 	[ $# -eq 0 ] || sed -n 's/^File: //p' "$@"
 }
 
+# check_names BASE: slugs are as they have to be, and what names one finds it.
+check_names()
+{
+	series_files "$1" | sed 's#.*/##' | grep -vE '^[0-9]{4}-[a-z0-9]+(-[a-z0-9]+)*\.patch$' >"$SCRATCH/names" || :
+	[ ! -s "$SCRATCH/names" ] ||
+		die "patches/$1/$(head -n 1 "$SCRATCH/names"): a patch is called NNNN-SLUG.patch, with a slug of a-z, 0-9 and - between them"
+	series_files "$1" | slugs | sort >"$SCRATCH/slugs"
+	_slug=$(uniq -d "$SCRATCH/slugs" | head -n 1)
+	[ -z "$_slug" ] || die "patches/$1 has two patches with the slug $_slug: give one of them another"
+	_slug=$(for _other in "$TOP/patches/$1"/*/*.patch; do
+		[ ! -f "$_other" ] || grep -qx "$(slug_of "$_other")" "$SCRATCH/slugs" || echo "${_other#"$TOP"/}"
+	done | head -n 1)
+	[ -z "$_slug" ] || die "$_slug is in the place of no patch: patches/$1 has none of this slug"
+	_slug=$(sed -n 's/^\([^#[:space:]]*\)[[:space:]].*/\1/p' "$TOP/patches/$1/dkms" 2>/dev/null | grep -vxF -f "$SCRATCH/slugs" | head -n 1)
+	[ -z "$_slug" ] || die "patches/$1/dkms names $_slug, and patches/$1 has no such patch: mend the table"
+	_slug=$(sed -n 's/^fixed	.*	\([a-z0-9-]*\): [^	]*$/\1/p' "$TOP/patches/$1/coccicheck" 2>/dev/null | grep -vxF -f "$SCRATCH/slugs" | head -n 1)
+	[ -z "$_slug" ] || die "patches/$1/coccicheck names $_slug, and patches/$1 has no such patch: mend the table"
+}
+
 # check_carriers: each file of the selftests is in one patch, and each that a patch
 # names is there.
 check_carriers()
