@@ -16,6 +16,7 @@ KERNEL ?=
 PATCH ?=
 TREE ?=
 OUT ?=
+COUNT ?=
 VERSION ?=
 EACH ?=
 CHECK_ARCH ?=
@@ -47,10 +48,10 @@ help:
 	@echo
 	@echo "BASES='$(ALL_BASES)' ARCH='$(ARCH)' TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
 
-##lab:             build with and without the series, boot both, run the tests, print the table
+##lab:             build with and without the series, boot both, run the tests, print the table (COUNT=20 TEST=name: how often each subtest fails)
 .PHONY: lab
 lab:
-	@$(LAB)
+	@$(if $(COUNT),COUNT='$(COUNT)' $(LAB:lab.sh=count.sh),$(LAB))
 
 ##lab-shell:       a shell in an emulated host with the modules loaded (ARCH=x86 PATCHES=all)
 .PHONY: lab-shell

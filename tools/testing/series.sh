@@ -22,7 +22,7 @@ EDIT=$WORK/edit
 # What a command that fails must not change: the project, and a base that is not one.
 state()
 {
-	(cd "$PROJECT" && find . -name .git -prune -o -type f -exec sha256sum {} + | sort)
+	(cd "$PROJECT" && find . \( -name .git -o -name results \) -prune -o -type f -exec sha256sum {} + | sort)
 	find "$CACHE/edit" -maxdepth 1 2>/dev/null || :
 }
 
@@ -307,6 +307,22 @@ said 'a base more: its series is compiled' "bases='v7.9 v7.10 v7.11'"
 # shellcheck disable=SC2016 # bash's, not ours
 accepts 'a base more: DKMS builds for its kernels' bash -c 'kernelver=7.11.1-x arch=x86_64 kernel_source_dir=/nowhere action=build; dkms() { echo dkms-3.2.2; }
 	cp "$1/dkms.conf" "$2/" && . "$2/dkms.conf" && [[ $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$REAL" "$PROJECT"
+
+# The rate of a row, with a lab that fails every other time.
+cat >"$PROJECT/tools/lab/lab.sh" <<'END'
+#!/bin/sh
+[ "$TEST" = a_test ] || exit
+mkdir -p "$RESULTS/x86-none"
+printf 'ok 1 global.one\n%s 2 global.two\n' "$([ $((${RESULTS##*/} % 2)) -eq 0 ] && echo 'not ok' || echo ok)" >"$RESULTS/x86-none/a_test.ktap"
+echo 'exit 0' >"$RESULTS/x86-none/a_test.status"
+END
+count=$PROJECT/tools/lab/count.sh
+refuses 'count: no number' '^count.sh: unknown COUNT=many: ' env COUNT=many TEST=a_test "$count"
+refuses 'count: no test' '^count.sh: which test\?  Give TEST=' env COUNT=4 TEST= "$count"
+refuses 'count: a lab that runs nothing' '^count.sh: run 1 of 4 has run no test: ' env COUNT=4 TEST=b_test "$count"
+accepts 'count' env COUNT=4 TEST=a_test "$count"
+said 'count: how often a subtest fails' '^ +2 of 4  x86-none a_test.global.two$'
+said 'count: and how many do not' '^1 subtests did not fail in 4 runs$'
 
 # The real one.
 TOP=$REAL
