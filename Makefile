@@ -15,6 +15,9 @@ PATCHES ?=
 KERNEL ?=
 PATCH ?=
 TREE ?=
+OUT ?=
+COUNT ?=
+VERSION ?=
 EACH ?=
 CHECK_ARCH ?=
 COMPILERS ?=
@@ -30,7 +33,11 @@ SEED ?=
 REPLAY ?=
 PCI ?=
 
-ALL_BASES := $(patsubst patches/%/base,%,$(wildcard patches/*/base))
+# By version; the default one; and those that make test does not leave to another step.
+bases = $(shell TOP=$(CURDIR) sh -c '. tools/lib.sh; $(1)')
+ALL_BASES := $(call bases,bases)
+DEFAULT_BASE := $(call bases,bases default)
+TEST_BASES := $(filter-out $(call bases,bases test),$(ALL_BASES))
 
 LAB := BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' tools/lab/lab.sh
 
@@ -41,10 +48,10 @@ help:
 	@echo
 	@echo "BASES='$(ALL_BASES)' ARCH='$(ARCH)' TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
 
-##lab:             build with and without the series, boot both, run the tests, print the table
+##lab:             build with and without the series, boot both, run the tests, print the table (COUNT=20 TEST=name: how often each subtest fails)
 .PHONY: lab
 lab:
-	@$(LAB)
+	@$(if $(COUNT),COUNT='$(COUNT)' $(LAB:lab.sh=count.sh),$(LAB))
 
 ##lab-shell:       a shell in an emulated host with the modules loaded (ARCH=x86 PATCHES=all)
 .PHONY: lab-shell
@@ -66,7 +73,7 @@ lab-upstream:
 storm:
 	@BASE='$(BASES)' ARCH='$(ARCH)' TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
 
-##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='5 12')
+##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...')
 .PHONY: lab-patches
 lab-patches:
 	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
@@ -89,7 +96,7 @@ kselftest:
 ##check-kit:       the kit, unpacked and run in emulated hosts that have busybox alone (ALL=1: all of its tests)
 .PHONY: check-kit
 check-kit:
-	@BASE='$(lastword $(BASES))' ARCH='$(ARCH)' ALL='$(ALL)' tools/testing/kit.sh
+	@BASE='$(firstword $(BASES))' ARCH='$(ARCH)' ALL='$(ALL)' tools/testing/kit.sh
 
 ##lockorder:       the order of locks that locking.rst describes, against what lockdep saw in the lab (after make lab)
 .PHONY: lockorder
@@ -106,7 +113,27 @@ am:
 series-diff:
 	@BASES='$(BASES)' tools/series/diff.sh
 
-##series-check:    the series apply, each patch builds alone and without a warning, checkpatch
+##series-edit:     the series as commits, with the selftests on top, in a work tree for git rebase -i (BASE=v7.3 TREE=folder)
+.PHONY: series-edit
+series-edit:
+	@BASE='$(BASES)' TREE='$(TREE)' KERNEL='$(KERNEL)' tools/series/edit.sh
+
+##series-export:   write back what make series-edit has laid out, to patches/ and tools/testing (BASE=v7.3 TREE=folder)
+.PHONY: series-export
+series-export:
+	@BASE='$(BASES)' TREE='$(TREE)' tools/series/export.sh
+
+##series-twins:    write down how patches of one slug differ from base to base, once somebody has looked at it
+.PHONY: series-twins
+series-twins:
+	@tools/series/twins.sh update
+
+##base-new:        carry a series over to another kernel (FROM=v7.3 VERSION=7.4.1, from the archive, or KERNEL=/path/to/tree)
+.PHONY: base-new
+base-new:
+	@FROM='$(FROM)' VERSION='$(VERSION)' KERNEL='$(KERNEL)' TREE='$(TREE)' tools/series/base-new.sh
+
+##series-check:    the series apply, each patch builds alone and without a warning, checkpatch, and twins differ as recorded
 .PHONY: series-check
 series-check:
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' COMPILERS='$(COMPILERS)' tools/series/check.sh
@@ -131,16 +158,17 @@ htmldocs:
 	@echo "the project's pages: results/html/virt/kvm/index.html"
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' RST='$(RST)' tools/series/docs.sh
 
-##series-selftests: carry tools/testing into the series' selftest patches
-.PHONY: series-selftests
-series-selftests:
-	@for base in $(or $(BASES),$(ALL_BASES)); do tools/series/selftests.sh $$base update || exit; done
+##selftests-patches: the patches of the selftests as files, for git am by hand (BASE=v7.3 OUT=folder)
+.PHONY: selftests-patches
+selftests-patches:
+	@BASE='$(BASES)' OUT='$(OUT)' KERNEL='$(KERNEL)' tools/series/selftest-patches.sh
 
 ##check:           the project's own scripts: shellcheck, documentation, Coccinelle's samples, errors on bad input
 .PHONY: check
 check:
 	@tools/lab/setup.sh
 	@tools/testing/check.sh scripts
+	@tools/testing/series.sh
 	@tools/testing/coccinelle.sh
 	@tools/testing/dkms.sh
 	@tools/testing/lockorder.sh
@@ -150,16 +178,16 @@ check:
 check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 
-# v6.12 is what Debian hosts run: in these it is tested, by DKMS.  Both others at each
-# push would take longer than CI has: of 7.2 the series is compiled, unless BASES says
-# that all of it is to be done.
-##test:            check, series-check (the whole series of 7.2 and 7.3, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for 7.3 (or BASES), and dkms-check for Debian 13
+# All bases at each push would take longer than CI has: of those that are not the
+# default the series is compiled, unless BASES says that all of it is to be done, or
+# "base" names the step that is to do with it.
+##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for the default base (or BASES), and dkms-check for Debian 13
 .PHONY: test
 test:
 	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
-		bases='$(or $(BASES),$(lastword $(ALL_BASES)))'; \
-		[ $$step != series-check ] || bases='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))'; \
+		bases='$(or $(BASES),$(DEFAULT_BASE))'; \
+		[ $$step != series-check ] || bases='$(or $(BASES),$(TEST_BASES))'; \
 		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
 	done
 

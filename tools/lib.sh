@@ -147,19 +147,21 @@ base_get()
 	sed -n "s/^$2[[:space:]]\{1,\}//p" "$TOP/patches/$1/base"
 }
 
-# tests_base BASE: an old kernel's selftests may lack what ours need, which are
-# built in the tree of this base then, and run on the old one's kernels.
+# tests_base BASE: in the tree of which base its selftests are built.
 tests_base()
 {
 	_from=$(base_get "$1" selftests)
 	echo "${_from:-$1}"
 }
 
+# bases [FIELD]: all of them, by version; or those whose file "base" has such a line.
 bases()
 {
 	for _f in "$TOP"/patches/*/base; do
-		basename "$(dirname "$_f")"
-	done
+		if [ -f "$_f" ] && grep -q "^${1:-}" "$_f"; then
+			basename "$(dirname "$_f")"
+		fi
+	done | sort -V
 }
 
 # base_for VERSION: the series that is made for such a kernel.
@@ -173,10 +175,11 @@ base_for()
 	return 1
 }
 
-# default_base: what a user means who says no BASE, and perhaps KERNEL.
+# default_base: what a user means who says no BASE, and perhaps KERNEL: the base with
+# the line "default".
 default_base()
 {
-	base_for "$(kernel_version "${KERNEL:-/dev/null}")" || echo v7.3
+	base_for "$(kernel_version "${KERNEL:-/dev/null}")" || bases default | head -n 1
 }
 
 check_base()
@@ -240,19 +243,55 @@ check_rst()
 		die "RST=$RST does not exist: name a file like Documentation/virt/kvm/locking.rst"
 }
 
-# series_files BASE [VERSION]: the mbox files of a base, in order.  A kernel that
-# takes some of them in another form only has these in patches/BASE/VERSION,
-# under the same numbers.  0000-cover-letter lies outside the glob.
+# series_files BASE [VERSION]: the mbox files of a base, NNNN-SLUG.patch, in order.
+# A kernel that takes some of them in another form only has these as SLUG.patch in
+# patches/BASE/VERSION.  0000-cover-letter lies outside the glob.
 series_files()
 {
 	for _f in "$TOP/patches/$1"/[0-9]*.patch; do
 		[ -f "$_f" ] || continue
-		_number=${_f##*/}
-		for _other in "$TOP/patches/$1/${2:-none}/${_number%%-*}"-*.patch; do
-			[ ! -f "$_other" ] || _f=$_other
-		done
+		_other=${_f##*/}
+		_other=$TOP/patches/$1/${2:-none}/${_other#*-}
+		[ ! -f "$_other" ] || _f=$_other
 		echo "$_f"
 	done
+}
+
+# slugs: the slugs of the files on standard input, which are what a patch is known
+# by: numbers are the order of a series and nothing else.
+slugs()
+{
+	sed 's#.*/##; s/^[0-9]*-//; s/\.patch$//'
+}
+
+slug_of()
+{
+	echo "$1" | slugs
+}
+
+# patch_number BASE OPTION SLUG: the place of a patch in its series, by its slug or
+# by that place itself; OPTION is what the user has said it in.
+patch_number()
+{
+	series_files "$1" | slugs | awk -v which="$3" '$0 == which || NR == which { print NR; found = 1 } END { exit !found }' ||
+	die "unknown $2=$3: choose ${4:-}a slug of a patch in patches/$1, e.g. $(series_files "$1" | slugs | head -n 1), or a number from 1 to $(series_files "$1" | wc -l)"
+}
+
+# variants BASE NAME...: hosts by how many patches their kernels have: none, all,
+# all-VARIANT, or the number of a patch, i.e. those up to and with it.
+variants()
+{
+	_base=$1
+	shift
+	_variants=
+	for _variant; do
+		case $_variant in
+		none|all|all-kcsan|all-gcov) ;;
+		*)	_variant=$(patch_number "$_base" PATCHES "$_variant" 'none, all, all-kcsan, all-gcov, ') || exit ;;
+		esac
+		_variants="$_variants $_variant"
+	done
+	echo "${_variants# }"
 }
 
 # series_paths PATCH...: the files that patches change.
@@ -429,6 +468,6 @@ git_am()
 		git_in "$_tree" am --abort >/dev/null 2>&1 || :
 		checkout "$_tree" refs/tags/base
 		shift $((_next - 1))
-		die "$(basename "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
+		die "$(slug_of "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
 	}
 }

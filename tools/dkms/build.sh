@@ -153,8 +153,7 @@ patches()
 {
 	[ "$PATCHES" != none ] || return 0
 	for patch in $(series_files "$BASE" "$(kernel_version "$COMMON")"); do
-		name=${patch##*/}
-		! grep -q "^${name%%-*}[[:space:]]" "$TOP/patches/$BASE/dkms" 2>/dev/null || continue
+		! grep -q "^$(slug_of "$patch")[[:space:]]" "$TOP/patches/$BASE/dkms" 2>/dev/null || continue
 		! series_paths "$patch" | grep -qE "$PARTS" || echo "$patch"
 	done
 }
@@ -217,22 +216,23 @@ apply()
 		[ ! -f "$SRC/$file" ] || (cd "$SRC" && mkdir -p "$have" && cp --parents "$file" "$have")
 	done
 	there=
-	for patch in $(patches | sort -r); do
+	for patch in $(patches | tac); do
 		! hunks "$patch" -d "$have" -R --dry-run >/dev/null 2>&1 || {
 			hunks "$patch" -d "$have" -R
-			there="$there ${patch##*/}"
+			there="$there $(slug_of "$patch")"
 		}
 	done
 	for patch in $(patches); do
+		slug=$(slug_of "$patch")
 		case " $there " in
-		*" ${patch##*/} "*)
-			echo "there already: ${patch##*/}"
+		*" $slug "*)
+			echo "there already: $slug"
 			continue ;;
 		esac
 		why=$(hunks "$patch" -d "$SRC" --dry-run 2>&1) ||
-			skip "${patch##*/} does not apply to $RELEASE: $(echo "$why" | head -n 1)"
+			skip "$slug does not apply to $RELEASE: $(echo "$why" | head -n 1)"
 		hunks "$patch" -d "$SRC"
-		echo "applied: ${patch##*/}"
+		echo "applied: $slug"
 		applied="${applied:-} $patch"
 	done
 	[ -n "${applied:-}" ] || skip "$RELEASE has all patches already: nothing is left to do"
@@ -245,14 +245,13 @@ mark()
 		echo
 		echo "MODULE_VERSION(\"$VERSION\");"
 		for patch in $applied; do
-			number=${patch##*/}
-			awk -v number="${number%%-*}" '
+			awk -v slug="$(slug_of "$patch")" '
 			/^Subject: /		{ text = $0; next }
 			text && /^[ \t]/	{ text = text $0; next }
 			text	{
 				sub(/^Subject: (\[[^]]*\] )?/, "", text)
 				gsub(/["\\]/, "\\\\&", text)
-				print "MODULE_INFO(kvm_lifecycle, \"" number " " text "\");"
+				print "MODULE_INFO(kvm_lifecycle, \"" slug " " text "\");"
 				exit
 			}' "$patch"
 		done

@@ -62,30 +62,35 @@ in_apt_root()
 		 -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User=root "$@"
 }
 
+# download upstream|package NAME VERSION FILE: it fails when the archive does not have
+# this.
+download()
+{
+	_tmp=$4.tmp
+	rm -rf "$_tmp"
+	mkdir -p "$_tmp"
+	step "fetching $2 $3 ($1)"
+	case $1 in
+	upstream)
+		_get="apt-get source --download-only --tar-only" ;;
+	package)
+		_get="apt-get download" ;;
+	esac
+	(cd "$_tmp" && run_logged "$APT_LOG" in_apt_root $_get "$2=$3" 2>/dev/null) || {
+		rm -rf "$_tmp"
+		return 1
+	}
+	mv "$_tmp"/* "$4.new"
+	rm -rf "$_tmp"
+	mv "$4.new" "$4"
+}
+
 # fetch upstream|package NAME VERSION SHA256: have this file in the cache; $file
 # is its path.  It fails when the archive does not have the file.
 fetch()
 {
 	file=$CACHE/download/$4
-	if [ ! -f "$file" ]; then
-		_tmp=$file.tmp
-		rm -rf "$_tmp"
-		mkdir -p "$_tmp"
-		step "fetching $2 $3 ($1)"
-		case $1 in
-		upstream)
-			_get="apt-get source --download-only --tar-only" ;;
-		package)
-			_get="apt-get download" ;;
-		esac
-		(cd "$_tmp" && run_logged "$APT_LOG" in_apt_root $_get "$2=$3" 2>/dev/null) || {
-			rm -rf "$_tmp"
-			return 1
-		}
-		mv "$_tmp"/* "$file.new"
-		rm -rf "$_tmp"
-		mv "$file.new" "$file"
-	fi
+	[ -f "$file" ] || download "$1" "$2" "$3" "$file" || return 1
 	if [ "$(sha256sum "$file" | cut -d' ' -f1)" != "$4" ]; then
 		mv "$file" "$file.bad"
 		die "the SHA-256 of $2 $3 is not the one that patches/$BASE/base pins: the file was kept as $file.bad; compare it with the archive's signed list, then run the same command again"

@@ -14,6 +14,7 @@ PATCHES=${PATCHES:-none all}
 
 each_base $BASE
 check_base "$BASE"
+PATCHES=$(variants "$BASE" $PATCHES)
 check_hosts $ARCH
 export START BASE ARCH PATCHES RESULTS="$TOP/results/$BASE" TEST=vcpu_interleave_test
 export SURE=1

@@ -8,7 +8,8 @@
 #   BASE='v7.3 v7.2'    which series, one after the other
 #   ARCH='x86 arm64'    which hosts (riscv is the third)
 #   TEST='a b'          which tests; all when it is empty
-#   PATCHES='none all'  how many patches each host has (numbers work as well)
+#   PATCHES='none all'  which patches each host has: a slug stands for those up to and
+#                       with this one
 #   SURE=1              no red is left to chance (make interleave)
 #   KERNEL=path         a tree of your own instead of Debian's
 #   OPTIONS='-t 600'    options for each of the tests; NAME=VALUE: environment
@@ -31,15 +32,7 @@ check_base "$BASE"
 RESULTS=${RESULTS:-$TOP/results/$BASE}
 check_hosts $ARCH
 
-count=$(series_files "$BASE" | wc -l)
-for patches in $PATCHES; do
-	case $patches in
-	none|all|all-kcsan|all-gcov) continue ;;
-	*[!0-9]*|0*) ;;
-	*) [ "$patches" -gt "$count" ] || continue ;;
-	esac
-	die "unknown PATCHES=$patches: choose none, all, all-kcsan, all-gcov or a number from 1 to $count"
-done
+PATCHES=$(variants "$BASE" $PATCHES)
 
 TABLE=$TOP/patches/$BASE/tests
 for test in $TEST; do

@@ -6,7 +6,7 @@
 # patches/BASE/tests declares for this patch must be red, then green.  What is
 # declared for several patches together is left to the lab.
 #
-#   PATCH='3 5'   these patches alone
+#   PATCH='svm-ga-log-wakeup'   these patches alone
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -16,6 +16,7 @@ BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 PATCH=${PATCH:-}
 check_base "$BASE"
+PATCH=$(for patch in $PATCH; do patch_number "$BASE" PATCH "$patch" || exit; done)
 TABLE=$TOP/patches/$BASE/tests
 RESULTS=$TOP/results/$BASE-patches
 
@@ -29,12 +30,17 @@ declared()
 	}' "$TABLE" | sort -n | uniq
 }
 
+slug_of_number()
+{
+	series_files "$BASE" | slugs | sed -n "$1p"
+}
+
 check_hosts $ARCH
 for patch in $PATCH; do
 	for arch in $ARCH; do
 		declared | grep "^$patch $arch " || :
 	done | grep -q . ||
-		die "no test declares patch PATCH=$patch for ARCH='$ARCH': choose from $(declared | cut -d' ' -f1 | uniq | paste -sd' ')"
+		die "no test declares patch PATCH=$(slug_of_number "$patch") for ARCH='$ARCH': choose from $(declared | cut -d' ' -f1 | uniq | while read -r patch; do slug_of_number "$patch"; done | paste -sd' ')"
 done
 
 failed=
@@ -44,13 +50,13 @@ for arch in $ARCH; do
 		[ -n "$tests" ] || continue
 		before=$((patch - 1))
 		[ "$before" -gt 0 ] || before=none
-		step "$arch: patch $patch, tests: $tests"
+		step "$arch: $(slug_of_number "$patch"), tests: $tests"
 		prepare "$BASE" "$arch" "$before $patch"
 		for patches in $before $patch; do
 			echo "$BASE $arch $patches $RESULTS/$arch-$patches $tests"
 		done | run_hosts
 		awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$arch" -v variants="$before $patch" \
-			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$patch"
+			-v patch="$(printf '%04d' "$patch")" "$TABLE" || failed="$failed $arch:$(slug_of_number "$patch")"
 	done
 done
 [ -z "$failed" ] || die "these patches do not make their tests green, or the tests are not red without them:$failed"

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # source.sh BASE: have the tree of a base as a git repository and print its
-# path.  Tag "base" is the pristine tree, "series" the tree with the series.
+# path.  Tag "base" is the pristine tree, "fixes" the one with the patches of the
+# base, and "series" the one with the selftests on top of these.
 #
 # The source comes from Debian's archive.  With KERNEL=path it is a copy of
 # the user's tree instead.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
+. "$TOP/tools/series/series.sh"
 
 BASE=$1
 check_base "$BASE"
@@ -116,16 +118,25 @@ user_tree()
 apply_series()
 {
 	set -- $(series_files "$BASE" "$(cat "$TREE.version")")
+	fixes=$#
+	set -- "$@" $(selftest_files "$BASE")
 	[ $# -gt 0 ] || return 0
-	key=$(hash_files "$@")
+	key=$(hash_files "$@" $(carried $(selftest_files "$BASE") | sed "s#^#$TOP/$SELFTESTS/#"))
 	[ "$(git_in "$TREE" rev-parse -q --verify "refs/tags/series-$key" || :)" = \
 	  "$(git_in "$TREE" rev-parse -q --verify refs/tags/series || echo none)" ] && return 0
 
 	git_in "$TREE" clean -q -d -f -x
-	git_am "$TREE" "$CACHE/logs/am-$BASE.log" "$@"
+	SCRATCH=$TREE.selftests
+	rm -rf "$SCRATCH"
+	mkdir "$SCRATCH"
+	selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/patches"
+	git_am "$TREE" "$CACHE/logs/am-$BASE.log" $(series_files "$BASE" "$(cat "$TREE.version")") \
+		$(find "$SCRATCH/patches" -size +0 -name '*.patch' | sort)
+	rm -rf "$SCRATCH"
+	git_in "$TREE" tag -f fixes "HEAD~$(($(git_in "$TREE" rev-list --count refs/tags/base..HEAD) - fixes))" >/dev/null
 	git_in "$TREE" tag -f series >/dev/null
 	git_in "$TREE" tag -f "series-$key" >/dev/null
-	step "git am patches/$BASE: $# patches"
+	step "git am: $fixes patches of patches/$BASE, $(($# - fixes)) of patches/selftests"
 }
 
 main()

@@ -8,7 +8,7 @@
 #   SEED=1              the first seed (default: another one each day and second)
 #   REPLAY=FILE         run the program in FILE, as the test printed it, instead
 #   PATCHES=none        without the series; all-kcsan: with it, in the variant that
-#                       looks for data races, see kcsan.config
+#                       looks for data races, see kcsan.config; a slug: up to and with this patch
 #
 # The results are in results/storm-BASE/ARCH-PATCHES: all that the host said, the
 # record (seeds, programs, VMs, calls with what they returned), and, if programs
@@ -36,13 +36,10 @@ case $SEED in
 ''|*[!0-9]*)	die "unknown SEED=$SEED: a number" ;;
 esac
 [ -z "$REPLAY" ] || [ -f "$REPLAY" ] || die "REPLAY=$REPLAY does not exist: name a file with a program"
-case $PATCHES in
-none|all|all-kcsan) ;;
-*)	die "unknown PATCHES=$PATCHES: choose none, all or all-kcsan" ;;
-esac
 export BASE ARCH TIME SEED REPLAY PATCHES
 each_base $BASE
 check_base "$BASE"
+PATCHES=$(variants "$BASE" "$PATCHES")
 check_arches 'x86 arm64' $ARCH
 for arch in $ARCH; do
 	known_tests "$BASE" "$arch" | grep -qxF "$TEST" ||

@@ -12,6 +12,7 @@
 # Where they do not, or when git am fails after all, the tree is as it was.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/series/series.sh"
 
 TREE=${TREE:-}
 BASE=${BASE:-}
@@ -70,13 +71,7 @@ choose_series()
 
 check_state()
 {
-	for state in rebase-apply rebase-merge sequencer MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD; do
-		(cd "$TREE" && [ ! -e "$(git rev-parse --git-path "$state")" ]) ||
-			die "TREE=$TREE is in the middle of a git am, rebase, merge or cherry-pick (git status says which): end it first"
-	done
-	dirty=$(tree --no-optional-locks status --porcelain --untracked-files=no | head -n 3 | cut -c4- | paste -sd' ')
-	[ -z "$dirty" ] ||
-		die "TREE=$TREE has changes that are not committed ($dirty): commit them, or put them away with git stash"
+	check_idle TREE "$TREE"
 	tree var GIT_COMMITTER_IDENT >/dev/null 2>&1 ||
 		die "git does not know who commits: set it with git config --global user.name '...' and git config --global user.email '...'"
 }
@@ -108,28 +103,52 @@ plan()
 
 	# Backwards, as a later patch may have changed what an earlier one did.
 	there=
-	for patch in $(series_files "$BASE" "$version" | sort -r); do
-		number=${patch##*/}
-		number=${number%%-*}
-		git mailinfo /dev/null "$SCRATCH/$number" <"$patch" >/dev/null
-		! trial have apply --cached -R "$SCRATCH/$number" 2>/dev/null || there="$number $there"
+	for patch in $(series_files "$BASE" "$version" | tac); do
+		slug=$(slug_of "$patch")
+		git mailinfo /dev/null "$SCRATCH/$slug" <"$patch" >/dev/null
+		! trial have apply --cached -R "$SCRATCH/$slug" 2>/dev/null || there="$slug $there"
 	done
 
 	missing=
 	for patch in $(series_files "$BASE" "$version"); do
-		name=${patch##*/}
-		number=${name%%-*}
+		slug=$(slug_of "$patch")
 		case " $there " in
-		*" $number "*)
-			echo "there already: $name"
+		*" $slug "*)
+			echo "there already: $slug"
 			continue ;;
 		esac
-		if trial want apply --cached "$SCRATCH/$number" 2>"$SCRATCH/log"; then
+		if trial want apply --cached "$SCRATCH/$slug" 2>"$SCRATCH/log"; then
 			missing="$missing $patch"
-		elif known_ids | grep -qxF "$(tree patch-id --stable <"$SCRATCH/$number" | cut -d' ' -f1)"; then
-			echo "there already, and changed since: $name"
+		elif known_ids | grep -qxF "$(tree patch-id --stable <"$SCRATCH/$slug" | cut -d' ' -f1)"; then
+			echo "there already, and changed since: $slug"
 		else
-			die "$name does not apply to $version in TREE=$TREE: $(am_reason "$SCRATCH/log"); nothing was changed"
+			die "$slug does not apply to $version in TREE=$TREE: $(am_reason "$SCRATCH/log"); nothing was changed"
+		fi
+	done
+	plan_selftests
+}
+
+# The selftests, on top of what the tree will be then.
+plan_selftests()
+{
+	for entry in $(selftest_files "$BASE"); do
+		slug=$(slug_of "$entry")
+		set --
+		for file in $(carried "$entry"); do
+			[ "$(trial want rev-parse -q --verify ":$SELFTESTS/$file")" = "$(git hash-object --no-filters "$TOP/$SELFTESTS/$file")" ] ||
+				! trial want rev-parse -q --verify ":$SELFTESTS/$file" >/dev/null || set -- "$@" "$SELFTESTS/$file"
+		done
+		if [ $# -gt 0 ]; then
+			tree log --format=%s -- "$@" | grep -qxF "$(sed -n 's/^Subject: //p;/^$/q' "$entry")" ||
+				die "$slug does not apply to $version in TREE=$TREE: $1 (there is such a file already); nothing was changed"
+			echo "there already, and changed since: $slug"
+			continue
+		fi
+		selftest_patch "$entry" "$SCRATCH/${entry##*/}.patch" trial want
+		if [ -s "$SCRATCH/${entry##*/}.patch" ]; then
+			missing="$missing $SCRATCH/${entry##*/}.patch"
+		else
+			echo "there already: $slug"
 		fi
 	done
 }
@@ -149,4 +168,4 @@ if [ $# -gt 0 ]; then
 	}
 	touched=
 fi
-echo "applied: $# of $(series_files "$BASE" "$version" | wc -l) patches"
+echo "applied: $# of $({ series_files "$BASE" "$version"; selftest_files "$BASE"; } | wc -l) patches"

@@ -3,9 +3,10 @@
 #
 # check.sh: is the series of BASE fit to be sent?  It applies with git am, to
 # the pinned tree and to those that patches/BASE/base also names; each patch is
-# clean for checkpatch --strict, and compiles on top of those before it, for
+# equal to that of another base with the same slug, or the difference is recorded as
+# reviewed; is clean for checkpatch --strict; and compiles on top of those before it, for
 # every architecture that it touches, without a warning of W=1 and sparse that
-# was not there before; its selftests are those of tools/testing; and each patch
+# was not there before; each file of the selftests is in one patch; and each patch
 # has a test that is declared red without it.
 #
 #   BASE='v7.2 v7.3'   which series; all when it is empty
@@ -18,6 +19,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
 . "$TOP/tools/series/compile.sh"
+. "$TOP/tools/series/series.sh"
 
 export START KERNEL="${KERNEL:-}"
 EACH=${EACH:-yes}
@@ -47,6 +49,9 @@ case $COMPILERS in
 *clang*) "$TOP/tools/series/clang.sh" ;;
 esac
 STAMPS=$CACHE/checked
+SCRATCH=$(mktemp -d)
+trap 'rm -rf "$SCRATCH"' EXIT
+trap 'exit 130' INT TERM
 mkdir -p "$STAMPS" "$CACHE/obj"
 
 commit_number()
@@ -54,18 +59,19 @@ commit_number()
 	if [ "$1" -eq 0 ]; then
 		echo refs/tags/base
 	else
-		git -C "$TREE" rev-list --reverse refs/tags/base..refs/tags/series | sed -n "$1p"
+		git -C "$TREE" rev-list --reverse refs/tags/base..refs/tags/fixes | sed -n "$1p"
 	fi
 }
 
 check_format()
 {
 	mkdir -p "$CACHE/checkpatch"
-	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/[0-9]*.patch; do
+	selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/selftests"
+	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/*.patch "$SCRATCH"/selftests/*.patch; do
 		[ -f "$patch" ] || continue
 		stamp=$STAMPS/format-$(hash_files "$patch")
 		[ ! -f "$stamp" ] || continue
-		name=$(basename "$patch")
+		name=$(slug_of "$patch")
 		author=$(sed -n 's/^From: //p' "$patch" | head -n 1)
 		# Who submits signs; for checkpatch the author does.
 		awk -v s="Signed-off-by: $author" '/^---$/ && !done { print s; done = 1 } { print }' \
@@ -118,10 +124,22 @@ check_covered()
 				case $file in "$folder"*) echo "$reason" ;; esac
 			done)
 			[ -n "$reason" ] ||
-				die "$(basename "$patch") changes $file, which is compiled for no architecture: add its folder to tools/lab/arches"
-			step "not compiled: $file of $(basename "$patch"):$reason"
+				die "$(slug_of "$patch") changes $file, which is compiled for no architecture: add its folder to tools/lab/arches"
+			step "not compiled: $file of $(slug_of "$patch"):$reason"
 		done
 	done
+}
+
+# name_of: the patch that check_compile has just compiled.
+name_of()
+{
+	if [ "$number" -eq 1 ]; then
+		echo 'the tree without the series'
+	elif [ "$EACH" = no ]; then
+		echo 'the whole series'
+	else
+		series_files "$BASE" | slugs | sed -n "$((number - 1))p"
+	fi
 }
 
 check_compile()
@@ -163,12 +181,12 @@ check_compile()
 			fi
 			touch "$OBJ.unjudged"
 			run_logged "$log" compile $where ||
-				die "patch $((number - 1)) of $BASE does not compile for $arch: see $log"
+				die "$(name_of) of $BASE does not compile for $arch: see $log"
 			compiled=$((compiled + 1))
 			if [ "$number" -gt 1 ]; then
 				new=$(warnings "$log" | comm -23 - "$known" | head -n 3)
 				[ -z "$new" ] ||
-					die "patch $((number - 1)) of $BASE adds a warning for $arch: $new (log: $log)"
+					die "$(name_of) of $BASE adds a warning for $arch: $new (log: $log)"
 				warnings "$log" | sort -u - "$known" >"$known.new"
 			else
 				warnings "$log" >"$known.new"
@@ -190,7 +208,7 @@ check_declared()
 		grep -q '^diff --git a/\(virt\|arch\|include\|drivers\)/' "$patch" || continue
 		cut -f5 "$TOP/patches/$BASE/tests" | tr ',' '\n' | grep -qx "$number" ||
 		grep -q "^# untested $number: ." "$TOP/patches/$BASE/tests" ||
-			die "$name has no test: declare its red in patches/$BASE/tests"
+			die "$(slug_of "$patch") has no test: declare its red in patches/$BASE/tests"
 	done
 	step "every patch that changes the kernel has a declared red, or a written reason"
 }
@@ -231,11 +249,13 @@ check_also()
 	done
 }
 
+check_names "$BASE"
+"$TOP/tools/series/twins.sh" check
 check_format
 check_declared
 check_covered
 check_also
-"$TOP/tools/series/selftests.sh" "$BASE" check
+check_carriers
 for COMPILER in $COMPILERS; do
 	locked "$CACHE/obj/.lock-${TREE##*/}" check_compile
 done

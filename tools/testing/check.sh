@@ -8,6 +8,7 @@
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
+. "$TOP/tools/series/series.sh"
 
 WHAT=${1:-scripts}
 BASE=${BASE:-$(default_base)}
@@ -45,12 +46,13 @@ fake_kernel()
 	: >"$1/arch/x86/Makefile"
 }
 
-# A copy of the project whose series can be spoilt.
+# A copy of the project whose series can be spoilt; it has no selftests.
 project()
 {
 	rm -rf "$WORK/project"
 	mkdir "$WORK/project"
 	cp -r "$TOP/tools" "$TOP/patches" "$WORK/project/"
+	rm -rf "$WORK/project/patches/selftests" "$WORK/project/$SELFTESTS"/*
 }
 
 # A PATH without the commands that match a regexp.
@@ -92,7 +94,7 @@ scripts()
 	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
 	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
-	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from debian-12 debian-13 debian-13-cloud debian-13-rt debian-13-7\.2 debian-13-7\.3$' \
+	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from '"$(grep -v '^#' "$TOP/tools/dkms/debians" | cut -f1 | uniq | paste -sd' ')"'$' \
 		env HOST='debian-13 debian-9' "$TOP/tools/dkms/hosts.sh"
 	printf 'CONFIG_X86_64=y\n' >"$WORK/config"
 	for config in "$WORK/config" /nowhere; do
@@ -108,16 +110,16 @@ scripts()
 	refuses 'storm: a SEED that is no number' '^storm.sh: unknown SEED=x: ' env SEED=x "$storm"
 	refuses 'storm: REPLAY of nothing' '^storm.sh: REPLAY=/nowhere does not exist: ' env REPLAY=/nowhere "$storm"
 	refuses 'storm: unknown ARCH' '^storm.sh: unknown ARCH=riscv: ' env ARCH=riscv "$storm"
-	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=5: ' env PATCHES=5 "$storm"
-	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=1 ' \
-		env PATCH=1 "$TOP/tools/lab/patches.sh"
+	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=nothing: ' env PATCHES=nothing "$storm"
+	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=mips-interrupt-no-vcpu ' \
+		env PATCH=mips-interrupt-no-vcpu "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
 		env KERNEL=/nowhere "$lab"
 	mkdir "$WORK/empty"
 	refuses 'KERNEL that is no kernel tree' 'KERNEL=.* is not a Linux kernel tree: ' \
 		env KERNEL="$WORK/empty" "$lab"
 	fake_kernel "$WORK/other" 5.10.1
-	refuses 'KERNEL of another version' 'is 5\.10\.1 and patches/v7\.3 is for 7\.3: ' \
+	refuses 'KERNEL of another version' "is 5\.10\.1 and patches/$BASE is for $(base_get "$BASE" series): " \
 		env ARCH='x86 arm64' KERNEL="$WORK/other" "$lab"
 
 	fake_kernel "$WORK/fake" 7.2.99
@@ -134,7 +136,7 @@ scripts()
 		printf 'diff --git a/virt/kvm/kvm_main.c b/virt/kvm/kvm_main.c\n'
 		printf -- '--- a/virt/kvm/kvm_main.c\n+++ b/virt/kvm/kvm_main.c\n@@ -1 +1 @@\n-the real one\n+another one\n'
 	} >"$WORK/project/patches/v7.2/0001-wrong.patch"
-	refuses 'a series that does not apply' '0001-wrong\.patch does not apply to linux 7\.2\.99: virt/kvm/kvm_main\.c' \
+	refuses 'a series that does not apply' 'wrong does not apply to linux 7\.2\.99: virt/kvm/kvm_main\.c' \
 		env KERNEL="$WORK/fake" "$WORK/project/tools/lab/source.sh" v7.2
 	accepts "the user's tree is as it was" diff -r "$WORK/fake" "$WORK/fake.before"
 
@@ -176,7 +178,7 @@ scripts()
 	refuses 'a wrong checksum' 'the SHA-256 of linux .* is not the one that patches/v7\.2/base pins: ' \
 		"$TOP/tools/lab/source.sh" v7.2
 	project
-	sed -i 's/7\.2\.13/7.2.987/; s/-source-7\.2 7\.2\.[^ ]*/-source-7.2 7.2.987-1/' "$WORK/project/patches/v7.2/base"
+	sed -i "s/$(base_get v7.2 version)/7.2.987/; s/-source-7\.2 7\.2\.[^ ]*/-source-7.2 7.2.987-1/" "$WORK/project/patches/v7.2/base"
 	refuses 'a pinned version that is gone' 'no longer has linux 7\.2\.987: the newest of this series there is 7\.2\.' \
 		"$WORK/project/tools/lab/source.sh" v7.2
 	refuses 'no such package to install' 'these packages are missing and there is no apt-get .*qemu-system-x86' \
@@ -332,7 +334,8 @@ edit()
 made_up_series()
 {
 	project
-	rm -f "$WORK"/project/patches/v7.[23]/0[0-9]*.patch
+	rm -rf "$WORK"/project/patches/*/[0-9]* "$WORK"/project/patches/*/dkms "$WORK"/project/patches/*/coccicheck \
+		"$WORK/project/patches/twins"
 	user_kernel 7.3.4
 	edit virt/kvm/kvm_main.c 's/^3$/three/' 'KVM: Change line 3'
 	edit virt/kvm/kvm_main.c 's/^15$/fifteen/' 'KVM: Change line 15'
@@ -340,8 +343,7 @@ made_up_series()
 	echo new >"$WORK/tree/virt/kvm/new.c"
 	git_in "$WORK/tree" add virt/kvm/new.c
 	git_in "$WORK/tree" commit -q -m 'KVM: Add a file'
-	"$WORK/project/tools/series/format.sh" v7.3 "$WORK/tree" refs/tags/base
-	rm -f "$WORK"/project/patches/v7.[23]/0000*
+	printf '%s\n' line-3 line-15 line-16 new-file | write_patches "$WORK/tree" refs/tags/base..HEAD "$WORK/project/patches/v7.3"
 	cp "$WORK"/project/patches/v7.3/000[12]-*.patch "$WORK/project/patches/v7.2/"
 }
 
@@ -359,7 +361,7 @@ am_tests()
 	refuses 'am: a TREE without git' 'is not a git work tree: ' env TREE="$WORK/fake" "$am"
 	refuses 'am: an unknown BASE' '^am.sh: unknown BASE=v1.0: ' env BASE=v1.0 "$am"
 	user_kernel 5.10.1
-	refuses 'am: another version' 'is 5\.10\.1 and the series are for 6\.12 7\.2 7\.3: ' "$am"
+	refuses 'am: another version' "is 5\.10\.1 and the series are for $(for base in $(bases); do base_get "$base" series; done | paste -sd' '): " "$am"
 
 	user_kernel 7.3.4
 	edit virt/kvm/eventfd.c 1d
@@ -374,7 +376,7 @@ am_tests()
 	user_kernel 7.3.4
 	edit virt/kvm/kvm_main.c 's/^16$/another/' 'another line 16'
 	refuses 'am: a patch that does not apply' \
-		'^am.sh: 0002-.*\.patch does not apply to 7\.3\.4 .*: virt/kvm/kvm_main\.c \(line 12 .*nothing was changed' "$am"
+		'^am.sh: line-15 does not apply to 7\.3\.4 .*: virt/kvm/kvm_main\.c \(line 12 .*nothing was changed' "$am"
 	user_kernel 7.3.4
 	echo mine >"$TREE/virt/kvm/new.c"
 	refuses "am: a file of the user's is in the way" 'virt/kvm/new.c: already exists' "$am"
@@ -393,12 +395,12 @@ am_tests()
 	said 'am: there is nothing to do' '^applied: 0 of 4 patches$'
 	edit virt/kvm/kvm_main.c 's/^14$/another/' 'another line 14'
 	accepts 'am: on a tree that went on' "$am"
-	said 'am: knows a patch by its commit' '^there already, and changed since: 0002-'
+	said 'am: knows a patch by its commit' '^there already, and changed since: line-15$'
 	user_kernel 7.3.4 3
 	git_in "$TREE" reset -q --soft base
 	git_in "$TREE" commit -q -m 'Three in one'
 	accepts 'am: on a tree between versions' "$am"
-	said 'am: knows a patch by its content' '^there already: 0002-'
+	said 'am: knows a patch by its content' '^there already: line-15$'
 	said 'am: applies the others' '^applied: 1 of 4 patches$'
 	accepts 'am: the result is the whole series' \
 		sh -c 'grep -qx fifteen "$1/kvm_main.c" && grep -qx sixteen "$1/kvm_main.c" && grep -qx new "$1/new.c"' sh "$TREE/virt/kvm"
@@ -449,20 +451,21 @@ series_tests()
 
 	check=$WORK/project/tools/series/check.sh
 	printf '# made up\n' >"$WORK/project/patches/v7.3/tests"
-	refuses 'series-check: a patch without a test' '^check.sh: 0001-.*\.patch has no test: ' env BASE=v7.3 "$check"
+	refuses 'series-check: a patch without a test' '^check.sh: line-3 has no test: ' env BASE=v7.3 "$check"
 	release_candidate 's/^40$/forty/'
 	printf '# untested 000%s: made up\n' 1 2 3 4 >"$WORK/project/patches/v7.3/tests"
 	sed -i 's#virt/kvm/new\.c#sound/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	refuses 'series-check: a file that nothing compiles' \
-		'^check.sh: 0004-.*\.patch changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
+		'^check.sh: new-file changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
 	sed -i 's#sound/new\.c#arch/loongarch/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
-	refuses 'series-check: selftests that are not those of the project' 'the selftest patches of v7\.3 are not equal to ' \
+	echo new >"$WORK/project/$SELFTESTS/new_test.c"
+	refuses 'series-check: a selftest that no patch carries' 'no patch carries .*new_test\.c: ' \
 		env BASE=v7.3 "$check"
 	said 'series-check: the other trees' 'git am: applies to linux 7\.3~rc7 as well'
-	said 'series-check: a reason why a file is not compiled' 'not compiled: arch/loongarch/new\.c of 0004-.*: Debian 12 has no cross compiler'
+	said 'series-check: a reason why a file is not compiled' 'not compiled: arch/loongarch/new\.c of new-file: Debian 12 has no cross compiler'
 	release_candidate 's/^4$/four/'
 	refuses 'series-check: another tree that it does not apply to' \
-		'^check.sh: 0001-.*\.patch does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
+		'^check.sh: line-3 does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
 }
 
 # upstream_result PATCHES TEST STATUS [LINE]: what a host would have left.
@@ -535,7 +538,7 @@ bad_link()
 
 all_have_spdx()
 {
-	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*/[0-9]*-.*\.patch$|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
+	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
 		[ ! -f "$TOP/$file" ] || head -n 3 "$TOP/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | if grep .; then return 1; fi
 }

@@ -135,7 +135,7 @@ project()
 	patch_of 0002 header two include/linux/kvm_host.h arch/x86/kvm/svm/svm.c
 	patch_of 0003 arm64 two arch/arm64/kvm/arm.c
 	patch_of 0004 excluded three virt/kvm/kvm_main.c
-	printf '0004\tmade up\n' >"$WORK/project/patches/v7.3/dkms"
+	printf 'excluded\tmade up\n' >"$WORK/project/patches/v7.3/dkms"
 	rm -f "$WORK"/mokutil*
 }
 
@@ -233,14 +233,14 @@ series()
 	x86_kernel
 	linux=$WORK/project/linux
 	accepts 'the source is laid over the headers, which stay as they are' builds prepare
-	said 'a patch is applied' '^applied: 0001-main\.patch$'
+	said 'a patch is applied' '^applied: main$'
 	accepts 'what the table leaves out, and what modules cannot carry, is not' \
 		test "$(grep -c MODULE_INFO "$linux/mark")" -eq 2
 	accepts 'in the files of the modules' grep -qx 'changed one' "$linux/src/virt/kvm/kvm_main.c"
 	accepts 'and in headers' grep -qx 'changed two' "$linux/src/include/linux/kvm_host.h"
 	accepts 'what else a patch changes is not unpacked' test ! -e "$linux/src/arch/arm64/kvm/arm.c"
 	accepts 'each module says what is in it' \
-		grep -qxF 'MODULE_INFO(kvm_lifecycle, "0002 KVM: Change \"two\"");' "$linux/src/arch/x86/kvm/vmx/vmx.c"
+		grep -qxF 'MODULE_INFO(kvm_lifecycle, "header KVM: Change \"two\"");' "$linux/src/arch/x86/kvm/vmx/vmx.c"
 	accepts 'the Makefile is that of the headers' test "$linux/src/Makefile" -ef "$common/Makefile"
 	accepts 'the modules are built' builds compile
 	accepts 'all of them' test -f "$WORK/project/kvm.ko" -a -f "$WORK/project/kvm-amd.ko" \
@@ -255,14 +255,14 @@ series()
 	sed -i 's/^one$/changed one/' "$WORK/source/virt/kvm/kvm_main.c"
 	x86_kernel
 	accepts 'a kernel that has a patch' builds prepare
-	said 'leaves it out' '^there already: 0001-main\.patch$'
-	said 'and takes the others' '^applied: 0002-header\.patch$'
+	said 'leaves it out' '^there already: main$'
+	said 'and takes the others' '^applied: header$'
 	sed -i 's/^two$/changed two/' "$WORK/source/include/linux/kvm_host.h" "$WORK/source/arch/x86/kvm/svm/svm.c"
 	x86_kernel
 	skips 'a kernel that has them all' 'has all patches already' prepare
 	sed -i 's/^changed one$/another one/' "$WORK/source/virt/kvm/kvm_main.c"
 	x86_kernel
-	skips 'a patch that does not apply' '0001-main\.patch does not apply to 7\.3\.4' prepare
+	skips 'a patch that does not apply' 'main does not apply to 7\.3\.4' prepare
 	rm -rf "$WORK/source"
 	x86_kernel
 
@@ -346,12 +346,12 @@ status()
 	answers 'nothing is installed' 4 "no patched KVM is installed .* apt install $SOURCE=7\.3\.4-1"
 	mkdir -p "$lib/updates/dkms"
 	for module in kvm kvm-amd kvm-intel; do
-		printf 'srcversion=S1\nkvm_lifecycle=0001 KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
+		printf 'srcversion=S1\nkvm_lifecycle=main KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
 	done
 	host kvm=patched kvm-amd=patched
 	answers 'patched' 0 '^kvm-amd +patched +patched$'
 	answers 'not loaded' 0 '^kvm-intel +not loaded +patched$'
-	answers 'which patches' 0 '^patch 0001 KVM: Change$'
+	answers 'which patches' 0 '^patch main KVM: Change$'
 	host
 	answers 'nothing is loaded' 0 '^kvm +not loaded +patched$'
 	host kvm=stock kvm-amd=stock
@@ -380,7 +380,7 @@ install()
 	: >"$WORK/dkms.log"
 	for module in kvm kvm-amd kvm-intel; do
 		mkdir -p "$lib/updates/dkms"
-		printf 'srcversion=S1\nkvm_lifecycle=0001 KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
+		printf 'srcversion=S1\nkvm_lifecycle=main KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
 	done
 	host kvm=stock kvm-amd=stock
 	mkdir -p "$WORK/root/sys/kernel/debug/kvm/123-4" "$WORK/root/sys/kernel/debug/kvm/124-4"
@@ -438,10 +438,9 @@ no_kconfig()
 {
 	for base in $(bases); do
 		for patch in $(series_files "$base"); do
-			name=${patch##*/}
 			! series_paths "$patch" | grep -q 'Kconfig\|Makefile' ||
 				! series_paths "$patch" | grep -qE '^(virt/kvm|arch/x86/kvm)/' ||
-				grep -q "^${name%%-*}[[:space:]]" "$TOP/patches/$base/dkms" || echo "$base/$name"
+				grep -q "^$(slug_of "$patch")[[:space:]]" "$TOP/patches/$base/dkms" || echo "$base/${patch##*/}"
 		done
 	done | if grep .; then return 1; fi
 }

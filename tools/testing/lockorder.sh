@@ -47,7 +47,7 @@ kernel()
 	# The series brings the document.
 	document >"$TREE/Documentation/virt/kvm/locking.rst"
 	cp -r "$TOP/tools" "$TOP/patches" "$PROJECT/"
-	rm -rf "$PROJECT"/patches/v7.3/[0-9]*
+	rm -rf "$PROJECT"/patches/v7.3/[0-9]* "$PROJECT/patches/selftests"
 	git_in "$TREE" commit -q -a -m 'Documentation: KVM: Order the locks'
 	git_in "$TREE" format-patch -q -o "$PROJECT/patches/v7.3" base
 	git_in "$TREE" checkout -q -f --detach base

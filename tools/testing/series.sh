@@ -1,0 +1,335 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# series.sh: what the tools of the series make of slugs, twins, selftests and edits, on
+# kernel trees and series that are made up here.
+
+. "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/testing/tap.sh"
+. "$TOP/tools/series/series.sh"
+
+unset BASE TREE KERNEL FROM VERSION OUT
+REAL=$TOP
+PROJECT=$WORK/project
+SCRATCH=$WORK/scratch
+export KVM_LIFECYCLE_CACHE="$WORK/cache" GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+export GIT_AUTHOR_NAME=user GIT_AUTHOR_EMAIL=user@localhost.localdomain
+export GIT_COMMITTER_NAME=user GIT_COMMITTER_EMAIL=user@localhost.localdomain
+CACHE=$WORK/cache
+mkdir -p "$SCRATCH" "$CACHE/src"
+EDIT=$WORK/edit
+
+# What a command that fails must not change: the project, and a base that is not one.
+state()
+{
+	(cd "$PROJECT" && find . \( -name .git -o -name results \) -prune -o -type f -exec sha256sum {} + | sort)
+	find "$CACHE/edit" -maxdepth 1 2>/dev/null || :
+}
+
+# kernel FOLDER VERSION
+kernel()
+{
+	rm -rf "$1"
+	mkdir -p "$1/virt/kvm" "$1/$SELFTESTS/lib"
+	makefile_of "$2" >"$1/Makefile"
+	seq 40 >"$1/virt/kvm/kvm_main.c"
+	echo "of $2" >"$1/virt/kvm/other.c"
+	echo 'upstream' >"$1/$SELFTESTS/lib/kvm_util.c"
+	printf 'TEST_GEN_PROGS_x86 %s\n' '= $(COMMON)' '+= x86/a_test' '+= x86/z_test' '+= common_test' >"$1/$MAKEFILE"
+}
+
+# pinned BASE VERSION: a kernel as it would be in the cache.
+pinned()
+{
+	kernel "$CACHE/src/$1" "$2"
+	commit_base "$CACHE/src/$1" >/dev/null
+	echo "$2" >"$CACHE/src/$1.version"
+	mkdir -p "$PROJECT/patches/$1"
+	printf '# SPDX-License-Identifier: GPL-2.0-only\nversion\t%s\nseries\t%s\n' "$2" "${1#v}" >"$PROJECT/patches/$1/base"
+	echo 'SPDX-License-Identifier: GPL-2.0-only' >"$PROJECT/patches/$1/0000-cover-letter"
+}
+
+# commit FOLDER SLUG SUBJECT SED-COMMAND...: a commit of a series that is edited.
+commit()
+{
+	_folder=$1 _slug=$2 _subject=$3
+	shift 3
+	for _command; do
+		sed -i "$_command" "$_folder/virt/kvm/kvm_main.c"
+	done
+	git -C "$_folder" add -A
+	git -C "$_folder" commit -q --allow-empty -m "$_subject" -m 'A text.' ${_slug:+-m "Slug: $_slug"}
+}
+
+edit_of()
+{
+	rm -rf "$EDIT"
+	tool edit
+}
+
+tool()
+{
+	_tool=$1
+	shift
+	env BASE="$base" TREE="$EDIT" "$@" "$PROJECT/tools/series/$_tool.sh"
+}
+
+library()
+{
+	(TOP=$PROJECT && "$@")
+}
+
+# Two bases with two patches each, and a test with a header.
+make_up()
+{
+	mkdir -p "$PROJECT/patches/selftests" "$PROJECT/$SELFTESTS/include"
+	cp -r "$REAL/tools" "$PROJECT/"
+	rm -rf "${PROJECT:?}/$SELFTESTS"
+	mkdir -p "$PROJECT/$SELFTESTS"
+	echo 'about the module' >"$PROJECT/$SELFTESTS/$NOT_CARRIED"
+	for base in v7.9 v7.10; do
+		pinned "$base" "${base#v}.5"
+		tool edit >/dev/null
+		commit "$EDIT" change-3 'KVM: Change line 3' 's/^3$/three/'
+		commit "$EDIT" change-15 'KVM: Change line 15' 's/^15$/fifteen/'
+		[ "$base" = v7.10 ] || {
+			mkdir -p "$EDIT/$SELFTESTS/include" "$EDIT/$SELFTESTS/x86"
+			echo 'header' >"$EDIT/$SELFTESTS/include/one.h"
+			echo 'test' >"$EDIT/$SELFTESTS/x86/one_test.c"
+			sed -i '/z_test/aTEST_GEN_PROGS_x86 += x86/one_test' "$EDIT/$MAKEFILE"
+			commit "$EDIT" selftest-one 'KVM: selftests: Test one thing'
+		}
+		tool export >/dev/null
+		rm -rf "$EDIT"
+	done
+	sed -i 's/^series.*/&\ndefault/' "$PROJECT/patches/v7.9/base"
+	library "$PROJECT/tools/series/twins.sh" update >/dev/null
+}
+
+echo TAP version 13
+base=v7.9
+accepts 'a series is made by series-edit, commits and series-export' make_up
+accepts 'bases are in the order of their versions' test "$(TOP=$PROJECT; bases | paste -sd' ')" = 'v7.9 v7.10'
+accepts 'the default base says so itself' test "$(TOP=$PROJECT; KERNEL=''; default_base)" = v7.9
+accepts 'numbers come from the order' test "$(cd "$PROJECT/patches/v7.9" && echo 0*.patch)" = '0001-change-3.patch 0002-change-15.patch'
+accepts 'the selftests are written once' test "$(cd "$PROJECT/patches/selftests" && echo *)" = 0001-selftest-one
+accepts 'with their files' grep -qx 'File: x86/one_test.c' "$PROJECT/patches/selftests/0001-selftest-one"
+accepts 'and their lines of Makefile.kvm' grep -qx 'Make: TEST_GEN_PROGS_x86 += x86/one_test' "$PROJECT/patches/selftests/0001-selftest-one"
+accepts 'what no patch carries stays' test -f "$PROJECT/$SELFTESTS/$NOT_CARRIED"
+git -C "$PROJECT" init -q && git -C "$PROJECT" add -A && git -C "$PROJECT" commit -q -m start
+
+# Overrides.
+mkdir "$PROJECT/patches/v7.9/7.9.0-rc1"
+sed 's/fifteen/FIFTEEN/' "$PROJECT"/patches/v7.9/0002-change-15.patch >"$PROJECT/patches/v7.9/7.9.0-rc1/change-15.patch"
+mv "$PROJECT/patches/v7.9/0002-change-15.patch" "$PROJECT/patches/v7.9/0003-change-15.patch"
+sed 's/fifteen/x/' "$PROJECT/patches/v7.9/0001-change-3.patch" >"$PROJECT/patches/v7.9/0002-another.patch"
+accepts 'a patch for another kernel is found by its slug' test "$(TOP=$PROJECT; series_files v7.9 7.9.0-rc1 | sed "s#$PROJECT/patches/v7.9/##" | paste -sd' ')" = \
+	'0001-change-3.patch 0002-another.patch 7.9.0-rc1/change-15.patch'
+accepts 'a patch is a slug or its place' test "$(TOP=$PROJECT; patch_number v7.9 PATCH change-15 && patch_number v7.9 PATCH 2)" = '3
+2'
+refuses 'a slug that there is not' 'unknown PATCH=nothing: choose a slug of a patch in patches/v7.9, e.g. change-3, or a number from 1 to 3$' \
+	library patch_number v7.9 PATCH nothing
+accepts 'names' library check_names v7.9
+mv "$PROJECT/patches/v7.9/7.9.0-rc1/change-15.patch" "$PROJECT/patches/v7.9/7.9.0-rc1/change-16.patch"
+refuses 'a patch for another kernel in the place of none' '7.9.0-rc1/change-16.patch is in the place of no patch: ' library check_names v7.9
+rm -r "$PROJECT/patches/v7.9/7.9.0-rc1"
+cp "$PROJECT/patches/v7.9/0003-change-15.patch" "$PROJECT/patches/v7.9/0004-change-3.patch"
+refuses 'two patches of one slug' 'has two patches with the slug change-3: ' library check_names v7.9
+mv "$PROJECT/patches/v7.9/0004-change-3.patch" "$PROJECT/patches/v7.9/04-Change.patch"
+refuses 'a name that is none' 'patches/v7.9/04-Change.patch: a patch is called NNNN-SLUG.patch' library check_names v7.9
+rm "$PROJECT/patches/v7.9/04-Change.patch"
+printf 'change-4\tmade up\n' >"$PROJECT/patches/v7.9/dkms"
+refuses 'a table that names no patch' 'patches/v7.9/dkms names change-4, and patches/v7.9 has no such patch: ' library check_names v7.9
+git -C "$PROJECT" reset -q --hard && git -C "$PROJECT" clean -q -d -f
+
+# Carriers.
+accepts 'each file has a carrier' library check_carriers
+echo new >"$PROJECT/$SELFTESTS/x86/new_test.c"
+refuses 'a selftest that no patch carries' "no patch carries $SELFTESTS/x86/new_test.c: add 'File: x86/new_test.c' to one of patches/selftests" \
+	library check_carriers
+refuses 'selftests-patches says so as well' 'no patch carries ' env BASE=v7.9 "$PROJECT/tools/series/selftest-patches.sh"
+rm "$PROJECT/$SELFTESTS/x86/new_test.c" "$PROJECT/$SELFTESTS/include/one.h"
+refuses 'a file that is gone' "there is no $SELFTESTS/include/one.h: take 'File: include/one.h' out" library check_carriers
+git -C "$PROJECT" checkout -q .
+
+# The patches of the selftests.
+accepts 'selftests-patches' env BASE=v7.10 OUT="$WORK/out" "$PROJECT/tools/series/selftest-patches.sh"
+refuses 'selftests-patches: a folder that exists' "OUT=.* exists: " env BASE=v7.10 OUT="$WORK/out" "$PROJECT/tools/series/selftest-patches.sh"
+kernel "$WORK/user" 7.10.7
+commit_base "$WORK/user" >/dev/null
+accepts 'git am of the fixes alone' git -C "$WORK/user" am -q "$PROJECT"/patches/v7.10/0001-change-3.patch "$PROJECT"/patches/v7.10/0002-change-15.patch
+accepts 'git am of the selftests by hand' git -C "$WORK/user" am -q "$WORK/out/0001-selftest-one.patch"
+accepts 'they are those of the project' cmp "$WORK/user/$SELFTESTS/x86/one_test.c" "$PROJECT/$SELFTESTS/x86/one_test.c"
+accepts 'the line is where it belongs' test "$(sed -n 4p "$WORK/user/$MAKEFILE")" = 'TEST_GEN_PROGS_x86 += x86/one_test'
+accepts 'am: on a tree that has all' env BASE=v7.10 TREE="$WORK/user" "$PROJECT/tools/series/am.sh"
+said 'am: the selftests as well' '^there already: selftest-one$'
+said 'am: nothing is left' '^applied: 0 of 3 patches$'
+git -C "$WORK/user" reset -q --hard base
+accepts 'am: fixes and selftests' env BASE=v7.10 TREE="$WORK/user" "$PROJECT/tools/series/am.sh"
+said 'am: all of them' '^applied: 3 of 3 patches$'
+echo changed >"$WORK/user/$SELFTESTS/x86/one_test.c"
+git -C "$WORK/user" commit -q -a -m 'changed'
+accepts 'am: a selftest that went on' env BASE=v7.10 TREE="$WORK/user" "$PROJECT/tools/series/am.sh"
+said 'am: is left alone' '^there already, and changed since: selftest-one$'
+git -C "$WORK/user" reset -q --hard base
+mkdir "$WORK/user/$SELFTESTS/x86" && echo mine >"$WORK/user/$SELFTESTS/x86/one_test.c"
+git -C "$WORK/user" add -A && git -C "$WORK/user" commit -q -m mine
+refuses "am: a selftest of the user's is in the way" 'selftest-one does not apply to 7.10.7 .*x86/one_test.c \(there is such a file already\); nothing was changed' \
+	env BASE=v7.10 TREE="$WORK/user" "$PROJECT/tools/series/am.sh"
+
+# Twins.
+twins=$PROJECT/tools/series/twins.sh
+accepts 'twins that are equal' "$twins" check
+sed -i 's/^-3$/-3 /' "$PROJECT"/patches/v7.10/0001-*.patch
+refuses 'twins whose hunks differ' '^twins.sh: change-3 \(v7.9..v7.10\) differ in a way that nobody has looked at' "$twins" check
+said 'twins: how' '^\+\+-3 $'
+git -C "$PROJECT" checkout -q .
+sed -i 's/^A text/Another text/' "$PROJECT"/patches/v7.10/0002-*.patch
+refuses 'twins whose messages differ' '^twins.sh: change-15 \(v7.9..v7.10\) differ' "$twins" check
+accepts 'a difference is written down' "$twins" update
+accepts 'and can be read' grep -qx -e '+Another text.' "$PROJECT/patches/twins/v7.9..v7.10"
+accepts 'twins that differ as it is written down' "$twins" check
+git -C "$PROJECT" checkout -q .
+refuses 'a record of a difference that is no longer there' '^twins.sh: change-15 \(v7.9..v7.10\) differ' "$twins" check
+git -C "$PROJECT" clean -q -d -f
+sed -i 's/^@@ -[0-9,]* +[0-9,]* @@/@@ -90,7 +90,7 @@/; s/^Date: .*/Date: Thu, 1 Jan 2026 00:00:00 +0000/; s/^index .*/index 1..2/; s/^Subject: \[PATCH\]/Subject: [PATCH 3\/9]/' \
+	"$PROJECT"/patches/v7.10/0001-*.patch
+accepts 'places, dates, hashes and numbers are no difference' "$twins" check
+git -C "$PROJECT" checkout -q .
+
+# There and back.
+for base in v7.9 v7.10; do
+	accepts "series-edit $base" edit_of
+	accepts "series-export $base" tool export
+	accepts "$base: there and back is the identity" test -z "$(git -C "$PROJECT" status --porcelain)"
+	accepts "$base: once more" tool export
+	accepts "$base: still" test -z "$(git -C "$PROJECT" status --porcelain)"
+done
+refuses 'series-edit: a folder that exists' 'exists: write its series back \(make series-export BASE=v7.10\)' tool edit
+base=v7.9
+refuses 'series-export: the tree of another base' 'is not linux 7.9.5, which patches/v7.9/base pins: ' tool export
+refuses 'series-export: a tree that series-edit has not made' 'was not made by make series-edit: ' tool export TREE="$WORK/user"
+edit_of >/dev/null
+commit "$EDIT" '' 'KVM: Change line 9' 's/^9$/nine/'
+refuses 'series-export: a commit without a slug' "commit .*KVM: Change line 9.* has no slug: .*'Slug: some-name'" tool export
+git -C "$EDIT" commit -q --amend -m 'KVM: Change line 9' -m 'Slug: Change_9'
+refuses 'series-export: a slug that is none' "the slug 'Change_9' is not made of" tool export
+git -C "$EDIT" commit -q --amend -m 'KVM: Change line 9' -m 'Slug: change-3'
+refuses 'series-export: two commits of one slug' 'two commits have the slug change-3' tool export
+git -C "$EDIT" commit -q --amend -m 'KVM: Change line 9' -m 'Slug: change-9'
+accepts 'series-export: a fix on top of the selftests' tool export
+accepts 'is a patch of the base' test -f "$PROJECT/patches/v7.9/0003-change-9.patch"
+accepts 'without what came before it' sh -c '! grep -q selftests "$1"' sh "$PROJECT/patches/v7.9/0003-change-9.patch"
+accepts 'and without its trailer' sh -c '! grep -q "^Slug:" "$@"' sh "$PROJECT"/patches/v7.9/*.patch
+git -C "$PROJECT" reset -q --hard && git -C "$PROJECT" clean -q -d -f
+refuses 'series-export: the project has changed meanwhile' 'have changed since make series-edit made ' tool export
+edit_of >/dev/null
+echo dirty >>"$EDIT/virt/kvm/kvm_main.c"
+refuses 'series-export: a change that is not committed' 'has changes that are not committed \(virt/kvm/kvm_main.c\): ' tool export
+git -C "$EDIT" checkout -q .
+commit "$EDIT" nothing 'KVM: Do nothing'
+refuses 'series-export: an empty commit' 'commit .*KVM: Do nothing.* is empty: ' tool export
+git -C "$EDIT" reset -q --hard HEAD^
+echo both >>"$EDIT/$SELFTESTS/include/one.h"
+commit "$EDIT" both 'KVM: Change both' 's/^9$/nine/'
+refuses 'series-export: a fix with its test in one commit' 'changes selftests and other files: make two commits of it' tool export
+git -C "$EDIT" reset -q --hard HEAD^
+echo more >>"$EDIT/$SELFTESTS/include/one.h"
+commit "$EDIT" more 'KVM: selftests: Change more'
+refuses 'series-export: a selftest that is changed in a commit of its own' 'only changes files that commits before it bring: .*fixup' tool export
+git -C "$EDIT" reset -q --hard HEAD^
+echo more >>"$EDIT/$SELFTESTS/lib/kvm_util.c"
+commit "$EDIT" more 'KVM: selftests: Change upstream'
+refuses "series-export: a change of the kernel's own selftests" "lib/kvm_util.c, which is the kernel's own: " tool export
+git -C "$EDIT" reset -q --hard HEAD^
+git -C "$EDIT" checkout -q --orphan other && git -C "$EDIT" commit -q -m other
+refuses 'series-export: not based on the pin' 'is not based on the tag base, i.e. on linux 7.9.5' tool export
+
+# A patch with its test in two bases.
+edit_of >/dev/null
+commit "$EDIT" change-20 'KVM: Change line 20' 's/^20$/twenty/'
+echo 'test of 20' >"$EDIT/$SELFTESTS/x86/two_test.c"
+sed -i '/one_test/aTEST_GEN_PROGS_x86 += x86/two_test' "$EDIT/$MAKEFILE"
+commit "$EDIT" selftest-two 'KVM: selftests: Test line 20'
+tool export >/dev/null
+fix=$(git -C "$EDIT" rev-parse HEAD^)
+mv "$EDIT" "$WORK/first"
+base=v7.10
+edit_of >/dev/null
+git -C "$EDIT" fetch -q "$WORK/first" HEAD && git -C "$EDIT" cherry-pick "$fix" >/dev/null
+accepts 'a patch with its test, in two bases' tool export
+git -C "$PROJECT" status --porcelain -uall | sort >"$WORK/output"
+accepts 'touches two patches, a test and its carrier, with one line of Makefile.kvm, and nothing else' test "$(cat "$WORK/output")" = \
+'?? patches/selftests/0002-selftest-two
+?? patches/v7.10/0003-change-20.patch
+?? patches/v7.9/0003-change-20.patch
+?? tools/testing/selftests/kvm/x86/two_test.c'
+accepts 'one line' test "$(grep -c '^Make: ' "$PROJECT/patches/selftests/0002-selftest-two")" -eq 1
+accepts 'the twins are equal' "$twins" check
+git -C "$PROJECT" reset -q --hard && git -C "$PROJECT" clean -q -d -f
+
+# Another kernel.
+new=$PROJECT/tools/series/base-new.sh
+refuses 'base-new: which kernel' '^base-new.sh: which kernel\?  Give VERSION=' env FROM=v7.9 "$new"
+refuses 'base-new: an unknown base' '^base-new.sh: unknown BASE=v1.0: ' env FROM=v1.0 VERSION=7.11.1 "$new"
+refuses 'base-new: a base that there is' '^base-new.sh: patches/v7.10 exists: ' env FROM=v7.9 VERSION=7.10.9 "$new"
+kernel "$WORK/next" 7.11.1
+refuses 'base-new: a tree of another version' 'KERNEL=.* is 7.11.1 and VERSION=7.12.1: ' env FROM=v7.9 VERSION=7.12.1 KERNEL="$WORK/next" "$new"
+sed -i 's/^30$/thirty/' "$WORK/next/virt/kvm/kvm_main.c"
+rm -rf "$EDIT"
+base=v7.11
+accepts 'base-new: a kernel that takes all patches' env FROM=v7.9 KERNEL="$WORK/next" TREE="$EDIT" "$new"
+said 'base-new: says so' 'patches/v7.11: linux 7.11.1, 3 patches apply, 0 need a hand$'
+accepts 'base-new: the series is there' test "$(cd "$PROJECT/patches/v7.11" && echo 0*.patch)" = '0001-change-3.patch 0002-change-15.patch'
+accepts 'base-new: the kernel is pinned' grep -qE '^tree[[:space:]]+[0-9a-f]{40}$' "$PROJECT/patches/v7.11/base"
+accepts 'base-new: the selftests are those of the others' test -z "$(git -C "$PROJECT" status --porcelain "$SELFTESTS" patches/selftests)"
+git -C "$PROJECT" clean -q -d -f
+sed -i 's/^15$/something else/; s/^3$/three/' "$WORK/next/virt/kvm/kvm_main.c"
+rm -rf "$EDIT"
+accepts 'base-new: a kernel that has one, and does not take another' env FROM=v7.9 KERNEL="$WORK/next" TREE="$EDIT" "$new"
+said 'base-new: what is there' '^there already: change-3$'
+said 'base-new: what needs a hand' '^needs a hand: change-15: virt/kvm/kvm_main.c'
+said 'base-new: it did not stop there' 'patches/v7.11: linux 7.11.1, 1 patches apply, 1 need a hand$'
+accepts 'base-new: nothing half-done is in the project' test -z "$(find "$PROJECT/patches/v7.11" -name '*.patch')"
+refuses 'base-new: nor can it be written' 'commit .*KVM: Change line 15.* is empty: its change is still to be made there' tool export
+accepts 'base-new: it is in its place' test "$(git -C "$EDIT" log --format=%s base.. | paste -sd,)" = 'KVM: selftests: Test one thing,KVM: Change line 15'
+sed -i 's/^something else$/fifteen/' "$EDIT/virt/kvm/kvm_main.c"
+git -C "$EDIT" stash -q && git -C "$EDIT" checkout -q HEAD^ && git -C "$EDIT" stash pop -q && git -C "$EDIT" commit -q -a --amend --no-edit
+git -C "$EDIT" cherry-pick v7.11 >/dev/null && git -C "$EDIT" checkout -q -B v7.11
+accepts 'base-new: mended, it can' tool export
+accepts 'base-new: and has its slug' test -f "$PROJECT/patches/v7.11/0001-change-15.patch"
+
+# Nothing in the project counts bases.
+cp "$REAL/Makefile" "$PROJECT/"
+accepts 'a base more: make test' make -n -C "$PROJECT" test
+said 'a base more: the default one stays' "bases='v7.9'"
+said 'a base more: its series is compiled' "bases='v7.9 v7.10 v7.11'"
+# shellcheck disable=SC2016 # bash's, not ours
+accepts 'a base more: DKMS builds for its kernels' bash -c 'kernelver=7.11.1-x arch=x86_64 kernel_source_dir=/nowhere action=build; dkms() { echo dkms-3.2.2; }
+	cp "$1/dkms.conf" "$2/" && . "$2/dkms.conf" && [[ $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$REAL" "$PROJECT"
+
+# The rate of a row, with a lab that fails every other time.
+cat >"$PROJECT/tools/lab/lab.sh" <<'END'
+#!/bin/sh
+[ "$TEST" = a_test ] || exit
+mkdir -p "$RESULTS/x86-none"
+printf 'ok 1 global.one\n%s 2 global.two\n' "$([ $((${RESULTS##*/} % 2)) -eq 0 ] && echo 'not ok' || echo ok)" >"$RESULTS/x86-none/a_test.ktap"
+echo 'exit 0' >"$RESULTS/x86-none/a_test.status"
+END
+count=$PROJECT/tools/lab/count.sh
+refuses 'count: no number' '^count.sh: unknown COUNT=many: ' env COUNT=many TEST=a_test "$count"
+refuses 'count: no test' '^count.sh: which test\?  Give TEST=' env COUNT=4 TEST= "$count"
+refuses 'count: a lab that runs nothing' '^count.sh: run 1 of 4 has run no test: ' env COUNT=4 TEST=b_test "$count"
+accepts 'count' env COUNT=4 TEST=a_test "$count"
+said 'count: how often a subtest fails' '^ +2 of 4  x86-none a_test.global.two$'
+said 'count: and how many do not' '^1 subtests did not fail in 4 runs$'
+
+# The real one.
+TOP=$REAL
+for base in $(bases); do
+	accepts "$base: names and tables" check_names "$base"
+done
+accepts 'one base is the default' test "$(bases default | wc -l)" -eq 1
+accepts 'each selftest has a carrier' check_carriers
+accepts 'twins differ as it is written down' "$TOP/tools/series/twins.sh" check
+report
