@@ -29,6 +29,8 @@ TIME ?=
 SEED ?=
 REPLAY ?=
 PCI ?=
+RESULTS ?=
+CHANGED ?=
 
 ALL_BASES := $(patsubst patches/%/base,%,$(wildcard patches/*/base))
 
@@ -51,6 +53,11 @@ lab:
 lab-shell:
 	@$(LAB) shell
 
+##lab-judge:       the verdict on an old run once more, by the tables as they are now (RESULTS=results/latest)
+.PHONY: lab-judge
+lab-judge:
+	@tools/lab/results.py again '$(or $(RESULTS),results/latest)'
+
 ##coverage:        how many lines of the three areas the tests run, by gcov (TEST='name ...')
 .PHONY: coverage
 coverage:
@@ -66,10 +73,10 @@ lab-upstream:
 storm:
 	@BASE='$(BASES)' ARCH='$(ARCH)' TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
 
-##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='5 12')
+##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...'; CHANGED=1: what has changed since)
 .PHONY: lab-patches
 lab-patches:
-	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
+	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave
@@ -136,10 +143,12 @@ htmldocs:
 series-selftests:
 	@for base in $(or $(BASES),$(ALL_BASES)); do tools/series/selftests.sh $$base update || exit; done
 
-##check:           the project's own scripts: shellcheck, documentation, Coccinelle's samples, errors on bad input
+##check:           the project's own scripts: shellcheck, tables, verdict, documentation, Coccinelle's samples, errors on bad input
 .PHONY: check
 check:
 	@tools/lab/setup.sh
+	@tools/lab/results.py check
+	@tools/lab/results_test.py -q
 	@tools/testing/check.sh scripts
 	@tools/testing/coccinelle.sh
 	@tools/testing/dkms.sh
@@ -153,14 +162,14 @@ check-hosts:
 # v6.12 is what Debian hosts run: in these it is tested, by DKMS.  Both others at each
 # push would take longer than CI has: of 7.2 the series is compiled, unless BASES says
 # that all of it is to be done.
-##test:            check, series-check (the whole series of 7.2 and 7.3, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for 7.3 (or BASES), and dkms-check for Debian 13
+##test:            check, series-check (the whole series of 7.2 and 7.3, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches (of those that have changed), lockorder, check-hosts and check-kit for 7.3 (or BASES), and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
+	@for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
 		bases='$(or $(BASES),$(lastword $(ALL_BASES)))'; \
 		[ $$step != series-check ] || bases='$(or $(BASES),$(filter-out v6.12,$(ALL_BASES)))'; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
+		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHANGED=1 CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
