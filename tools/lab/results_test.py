@@ -299,6 +299,9 @@ class Lab(Case):
         self.bad("ERROR", "planned 0 subtests and reported 2")
         self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"))
         self.bad("ERROR", "planned 3 subtests and reported 2")
+        self.expect("a_test\tx86\t-\tpass\n")
+        self.with_series("exit 0")
+        self.bad("ERROR", "planned 0 subtests and reported 0")
 
     def test_exit_status(self):
         self.with_series("exit 1", "1..2", ok(1, "one"), ok(2, "two"))
@@ -332,6 +335,19 @@ class Lab(Case):
         self.good("green 2/2")
         self.with_series("exit 0", "1..2", "!WARNING: made up", ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "the kernel reported: WARNING: made up")
+        # What comes late is that of the subtest before.
+        run = "#  RUN           global."
+        self.with_series("exit 0", "1..3", run + "two ...", ok(1, "two"), "!WARNING: made up", run + "one ...", ok(2, "one"), ok(3, "x"))
+        self.good("green 3/3")
+        self.with_series("exit 0", "1..3", run + "one ...", ok(1, "one"), "!WARNING: made up", run + "two ...", ok(2, "two"), ok(3, "x"))
+        self.bad("WRONG", "the kernel reported: WARNING: made up")
+
+    def test_two_patches_of_one_row(self):
+        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tone is bad\tfirst,second\n")
+        for variant, cell in (("none", "red 1/1"), ("1", "red 1/1"), ("2", "WRONG")):
+            self.result("x86", variant, "a_test", "exit 1", "1..1", "# one is bad", "not " + ok(1, "one"))
+            self.judge(variants=(variant,))
+            self.assertEqual(self.cell(variant=variant), cell)
 
     def test_two_lines_of_a_reason(self):
         self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tNULL pointer && pc : here\tfirst\n")
