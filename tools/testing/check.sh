@@ -476,7 +476,7 @@ part()
 # verdict FOLDER VARIANT: the table of what hosts have left, by the copy's patches/expect.
 verdict()
 {
-	"$WORK/project/tools/lab/results.py" judge "$1" --base "$BASE" --hosts x86 --variants "$2"
+	"$WORK/project/tools/lab/results.py" judge "$1" --base "${BASE:-$(default_base)}" --hosts x86 --variants "$2"
 }
 
 parts_judged()
