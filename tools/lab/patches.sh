@@ -10,6 +10,7 @@
 #   PATCH='svm-ga-log-wakeup xen-evtchn-target'   these patches alone
 #   CHANGED=1   those alone that have changed since this command found them right:
 #               the patch, one before it, its rows in patches/expect, or its test
+#   CHANGED=list   print these, with the file that would say that it was right
 #
 # The results are in results/DATE-BASE-patches/PATCH/ARCH-NUMBER.
 
@@ -30,6 +31,7 @@ trap 'exit 130' INT TERM
 
 # "patch host test" of what is declared, in the order of the series.
 results proofs "$BASE" >"$WORK/proofs"
+results proof-rows "$BASE" >"$WORK/rows"
 results slugs "$BASE" >"$WORK/slugs"
 
 for patch in $PATCH; do
@@ -46,7 +48,7 @@ proof_of()
 	shift 2
 	key=$( {
 		cat $(series_files "$BASE" | head -n "$number") $(config_files "$BASE" "$arch") "$TOP/patches/$BASE/base"
-		results proof-rows "$BASE" "$patch"
+		grep "^$patch	" "$WORK/rows"
 		for test; do
 			find "$TOP/tools/testing/selftests/kvm" -name "$test.c"
 		done | sort | xargs cat "$TOP"/tools/testing/selftests/kvm/include/*
@@ -63,7 +65,11 @@ for arch in $ARCH; do
 		number=$(grep -nxF "$patch" "$WORK/slugs" | cut -d: -f1)
 		proof=$(proof_of "$patch" "$arch" $tests)
 		if [ -n "$CHANGED" ] && [ -f "$proof" ]; then
-			step "$arch: $patch: red before, green with it, and nothing has changed"
+			[ "$CHANGED" = list ] || step "$arch: $patch: red before, green with it, and nothing has changed"
+			continue
+		fi
+		if [ "$CHANGED" = list ]; then
+			echo "$arch $patch $proof"
 			continue
 		fi
 		before=$((number - 1))

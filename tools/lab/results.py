@@ -930,11 +930,9 @@ def main():
     one.add_argument("--any", metavar="TEXT", help="of any base, those with a reason in which this text is")
 
     for name, text in (("proofs", "a line a proof: patch, host, test"), ("unproved", "patches without a proof or a reason"),
-                       ("slugs", "the patches of a series, in order"), ("proof-rows", "the rows that prove a patch")):
+                       ("slugs", "the patches of a series, in order"), ("proof-rows", "the rows that prove each patch")):
         one = commands.add_parser(name, help=text)
         one.add_argument("base")
-        if name == "proof-rows":
-            one.add_argument("patch")
     commands.add_parser("check", help="the tables and the list of reports have no mistake")
     commands.add_parser("splats", help="the list of reports, as kvm_lifecycle.h has it")
     one = commands.add_parser("kit", help="what the kit for real hosts leaves is valid")
@@ -990,8 +988,10 @@ def main():
     elif args.command == "slugs":
         print("\n".join(tables.series[args.base]))
     elif args.command == "proof-rows":
-        for row, hosts in tables.proofs(args.base).get(args.patch, []):
-            print("\t".join([row.test, ",".join(hosts), ",".join(row.subtests), row.kind, row.reason.text, ",".join(row.patches)]))
+        for slug, rows in tables.proofs(args.base).items():
+            for row, hosts in rows:
+                print("\t".join([slug, row.test, ",".join(hosts), ",".join(row.subtests), row.kind, row.reason.text,
+                                 ",".join(row.patches)]))
     return 0
 
 

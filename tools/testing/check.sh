@@ -152,6 +152,7 @@ scripts()
 	accepts 'the next build works' "$WORK/project/tools/lab/build.sh" v7.2 x86 none
 	accepts 'and its product is whole' test -f "$WORK/cache/out/v7.2-x86-none/image" -a -d "$WORK/cache/out/v7.2-x86-none/build"
 
+	proof_tests
 	kit_tests
 	am_tests
 	series_tests
@@ -202,6 +203,29 @@ as_nobody()
 ended()
 {
 	! grep -q ') [^ZX]' "/proc/$1/stat" 2>/dev/null
+}
+
+# What make test runs of lab-patches: what has changed, and no more.
+proof_tests()
+{
+	project
+	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/patches.sh"
+	$changed | cut -d' ' -f3 | xargs touch
+	accepts 'lab-patches: nothing has changed' sh -c '[ -z "$("$@")" ]' sh $changed
+	echo '/* another */' >>"$WORK/project/tools/testing/selftests/kvm/x86/xen_evtchn_target_test.c"
+	sed -i 's/virtual counter after a failed/the counter after a failed/' "$WORK/project/patches/expect"
+	accepts 'lab-patches: a test and a row have changed' $changed
+	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
+	printf '%s\n' 'x86 xen-evtchn-target' 'arm64 timer-failed-vcpu' >"$WORK/wanted"
+	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
+	for patch in "$WORK"/project/patches/v7.3/[0-9]*-parallel-vcpu-creation.patch; do
+		echo >>"$patch"
+	done
+	accepts 'lab-patches: a patch has changed' $changed
+	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
+	printf '%s\n' 'x86 xen-evtchn-target' 'x86 parallel-vcpu-creation' 'x86 vendor-module-ref' \
+		'arm64 timer-failed-vcpu' 'arm64 parallel-vcpu-creation' >"$WORK/wanted"
+	accepts 'lab-patches: and it is run, with those after it' diff "$WORK/wanted" "$WORK/changed"
 }
 
 # What a kit says before it touches anything, and what it makes of what tests say.
