@@ -15,8 +15,9 @@ import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-import expect
 import results
+from verdict import expect, kit, logs, report, upstream
+from verdict.judge import Run
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_data")
 
@@ -76,10 +77,10 @@ class Case(unittest.TestCase):
         self.file(f"results/20260101-000000-v9/{host}-{variant}/console", "".join(f"[    1.000000] {line}\n" for line in lines))
 
     def judge(self, hosts=("x86",), variants=("all",), **more):
-        self.run_ = results.Run(self.folder, expect.Tables(self.top), more.pop("base", "v9"), hosts, variants, **more)
+        self.run_ = Run(self.folder, expect.Tables(self.top), more.pop("base", "v9"), hosts, variants, **more)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            status = results.report(self.run_)
+            status = report.report(self.run_)
         self.said = out.getvalue()
         return status
 
@@ -177,7 +178,7 @@ class Tables(Case):
     def test_the_project(self):
         """Its tables, and the list of reports in the C tests."""
         tables = expect.Tables()
-        self.assertEqual(results.check_header(), [])
+        self.assertEqual(logs.check_header(), [])
         for base in tables.series:
             self.assertEqual([slug for slug in results.unproved(tables, base)
                               if tables.changes[slug].topic not in ("lock-docs", "selftests")], [])
@@ -228,7 +229,7 @@ class Lab(Case):
     def test_history(self):
         self.without("exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
         self.judge(variants=("none",))
-        results.history(self.run_)
+        report.history(self.run_)
         with open(os.path.join(self.top, "results", "history"), encoding="utf-8") as text:
             self.assertRegex(text.read(), "^[^\t]*\tv9\tlab\tx86\ta_test.two\tnot hit\t")
 
@@ -485,7 +486,7 @@ class Boot(Case):
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, "console.boot"), "w", encoding="utf-8") as out:
             out.write("".join(f"[    1.000000] {line}\r\n" for line in lines))
-        return results.take(self.folder, timed_out, list(tests))
+        return logs.take(self.folder, timed_out, list(tests))
 
     def text(self, name):
         with open(os.path.join(self.folder, name), encoding="utf-8") as text:
@@ -531,7 +532,7 @@ class Upstream(Case):
         self.file("results/20260101-000000-v9/x86.tests", "same\nslow\n")
 
     def verdict(self):
-        run = results.Upstream(self.folder, os.path.join(self.top, "list"), ["x86"], ["none", "all"])
+        run = upstream.Upstream(self.folder, os.path.join(self.top, "list"), ["x86"], ["none", "all"])
         run.judge()
         with contextlib.redirect_stdout(io.StringIO()) as out:
             status = run.report()
@@ -572,7 +573,7 @@ class Kit(Case):
 
     def wrong(self, lines):
         self.file("kit/kselftest.ktap", "\n".join(lines) + "\n")
-        return " ".join(results.check_kit(os.path.join(self.top, "kit")))
+        return " ".join(kit.check_ktap(os.path.join(self.top, "kit")))
 
     def test_ktap(self):
         self.assertEqual(self.wrong(self.KTAP), "")
@@ -588,9 +589,9 @@ class Reports(unittest.TestCase):
         for line in ("BUG: KASAN: slab-use-after-free in x", "BUG kmalloc-96 (Tainted: G    B): Poison overwritten",
                      "irq 9: nobody cared (try booting with the \"irqpoll\" option)", "unchecked MSR access error: WRMSR to 0x1",
                      "WARNING: virt/kvm/pfncache.c:1 at x", "Unable to handle kernel NULL pointer dereference"):
-            self.assertTrue(results.is_splat(line), line)
+            self.assertTrue(logs.is_splat(line), line)
         for line in ("lab: # kernel splat: BUG: x", "kasan: KernelAddressSanitizer initialized", "Linux version 7.3.4"):
-            self.assertFalse(results.is_splat(line), line)
+            self.assertFalse(logs.is_splat(line), line)
 
 
 @unittest.skipUnless(os.path.isdir(DATA), "no test_data")
@@ -598,7 +599,7 @@ class Real(unittest.TestCase):
     """Cut from logs of 7.3.4 in the lab."""
 
     def cells(self, tests, variants=("none", "all"), **more):
-        run = results.Run(DATA, expect.Tables(), "v7.3", ["x86", "arm64"], variants, tests, **more)
+        run = Run(DATA, expect.Tables(), "v7.3", ["x86", "arm64"], variants, tests, **more)
         run.judge()
         self.run_ = run
         return {key: cell.text for key, cell in run.cells.items()}

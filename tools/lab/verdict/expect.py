@@ -7,7 +7,7 @@ import collections
 import os
 import re
 
-TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
 
 FIELDS = "test hosts subtests kind reason patches needs bases note".split()
 REDS = ("bug", "assertion", "chance")
