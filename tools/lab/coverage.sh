@@ -11,6 +11,7 @@ export START
 BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 VARIANT=all-gcov
+each_base $BASE
 check_base "$BASE"
 check_arches 'x86 arm64' $ARCH
 RESULTS=${RESULTS:-$(new_results "$BASE-coverage")}

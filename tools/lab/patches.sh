@@ -21,6 +21,7 @@ BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 PATCH=${PATCH:-}
 CHANGED=${CHANGED:-}
+each_base $BASE
 check_base "$BASE"
 check_hosts $ARCH
 results check || exit

@@ -28,6 +28,7 @@ RESULTS=$(new_results "$BASE-upstream")
 # one that just passes does not fail on a machine that is busy.
 export TEST_TIMEOUT="${TEST_TIMEOUT:-120}"
 
+each_base $BASE
 check_base "$BASE"
 check_hosts $ARCH
 [ -f "$LIST" ] || die "there is no $LIST: write one, with RECORD=1"
