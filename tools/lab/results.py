@@ -46,7 +46,7 @@ def unfinished(folder, tables):
     base = next((base for base in tables.series if os.path.basename(os.path.realpath(folder)).endswith(base)), None)
     if not names or not base:
         die(f"{folder} does not say what was run: name a folder results/DATE-BASE with HOST-PATCHES in it")
-    hosts = sorted({match[1] for match in names}, key=list(report.LABELS).index)
+    hosts = sorted({match[1] for match in names}, reverse=True)
     variants = sorted({match[2] for match in names}, key=lambda v: (v != "none", v.startswith("all"), v.zfill(9)))
     ran = {name[:-7] for match in names for name in os.listdir(os.path.join(folder, match[0])) if name.endswith(".status")}
     every = {test for host in hosts for test in tables.tests(base, host)}
