@@ -106,7 +106,7 @@ def patch_slugs(top=TOP):
     bases, every = {}, set()
     folder = os.path.join(top, "patches")
     for base in sorted(os.listdir(folder)):
-        if not os.path.isdir(os.path.join(folder, base)):
+        if base.startswith(".") or not os.path.isdir(os.path.join(folder, base)):
             continue
         names = sorted(re.sub(r"\.patch$", "", name) for name in os.listdir(os.path.join(folder, base))
                        if re.match(r"\d{4}-", name) and not name.startswith("0000-"))
