@@ -204,6 +204,7 @@ judge()
 	done
 	accepts "$1: nothing names the host" nothing_names_the_host "$1"
 	in_file "$1: all passes with the series" "$1/whole/summary.txt" "^all +[1-9][0-9]* +0 +$2\$"
+	in_file "$1: the kernel's reports are counted" "$1/whole/summary.txt" '^reports: +[0-9]+ lines of kernel.log'
 	in_file "$1: the series is seen" "$1/whole/summary.txt" '^series: +yes'
 	in_file "$1: no --unsafe while others run VMs" "$1.said" '^run: others run VMs, which --unsafe may break: keep_vm \(process [0-9]+\); end them'
 	in_file "$1: an interrupted run says so" "$1/interrupted/kselftest.ktap" '^Bail out! interrupted'

@@ -119,8 +119,9 @@ def history(run):
     """One line for each red that is left to chance, after each run."""
     lines = [f"{time.strftime('%Y-%m-%dT%H:%M:%S')}\t{run.base}\t{run.kind}\t{c.host}\t{c.test}.{c.subtest}\t"
              f"{'hit' if c.hit else 'not hit'}\t{c.reason}\n" for c in run.chances()]
-    with open(os.path.join(os.path.dirname(os.path.abspath(run.folder)), "history"), "a", encoding="utf-8") as out:
-        out.writelines(lines)
+    if lines:
+        with open(os.path.join(os.path.dirname(os.path.abspath(run.folder)), "history"), "a", encoding="utf-8") as out:
+            out.writelines(lines)
 
 
 def report(run, keep=True, fresh=False):
