@@ -205,9 +205,44 @@ ended()
 	! grep -q ') [^ZX]' "/proc/$1/stat" 2>/dev/null
 }
 
-# What make test runs of lab-patches: what has changed, and no more.
+# A copy of the project whose hosts are made up: the target of an event is right from
+# the patch on, and the kernel says what is in $WORK/said.
+made_up_hosts()
+{
+	project
+	echo 'prepare() { :; }' >>"$WORK/project/tools/lib.sh"
+	cat >"$WORK/project/tools/lab/host.sh" <<-'EOT'
+		#!/bin/sh
+		mkdir -p "$4"
+		cd "$4"
+		echo '[ 1.0] lab: done' >console
+		if [ "$3" != "$NUMBER" ]; then
+			printf '[ 1.0] lab: %s\n' 1..1 '# the target was changed to vCPU1, the event went to 0' 'not ok 1 global.evtchn.update_while_sending'
+			echo exit 1 >"$5.status"
+		else
+			echo '[ 1.0] lab: 1..1'
+			cat "$SAID"
+			echo '[ 1.0] lab: ok 1 global.evtchn.update_while_sending'
+			echo exit 0 >"$5.status"
+		fi >"$5.log"
+	EOT
+}
+
+# What lab-patches makes of a patch, and what make test runs of it: what has changed, and
+# no more.
 proof_tests()
 {
+	made_up_hosts
+	number_of=$(results slugs v7.3 | grep -nx xen-evtchn-target | cut -d: -f1)
+	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 ARCH=x86 PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/patches.sh"
+	echo '[ 1.0] WARNING: possible circular locking dependency detected' >"$WORK/said"
+	refuses 'lab-patches: a report of the kernel with the patch' 'the kernel reported: WARNING: possible circular' $proof
+	: >"$WORK/said"
+	accepts 'lab-patches: red, then green' $proof
+	said 'lab-patches: and the table says so' '^xen_evtchn_target_test +red 1 +green 1$'
+	accepts 'lab-patches: once more' $proof
+	said 'lab-patches: it is not run again' 'xen-evtchn-target: red before, green with it, and nothing has changed'
+
 	project
 	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/patches.sh"
 	$changed | cut -d' ' -f3 | xargs touch
@@ -218,13 +253,14 @@ proof_tests()
 	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
 	printf '%s\n' 'x86 xen-evtchn-target' 'arm64 timer-failed-vcpu' >"$WORK/wanted"
 	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
-	for patch in "$WORK"/project/patches/v7.3/[0-9]*-parallel-vcpu-creation.patch; do
+	$changed | cut -d' ' -f3 | xargs touch
+	results proofs v7.3 | cut -d' ' -f1,2 | grep -v ' riscv$' | sort -u >"$WORK/proofs"
+	for patch in "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch; do
 		echo >>"$patch"
 	done
 	accepts 'lab-patches: a patch has changed' $changed
-	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
-	printf '%s\n' 'x86 xen-evtchn-target' 'x86 parallel-vcpu-creation' 'x86 vendor-module-ref' \
-		'arm64 timer-failed-vcpu' 'arm64 parallel-vcpu-creation' >"$WORK/wanted"
+	cut -d' ' -f1,2 "$WORK/output" | awk '{ print $2, $1 }' | sort >"$WORK/changed"
+	grep -v '^get-vcpu-negative ' "$WORK/proofs" >"$WORK/wanted"
 	accepts 'lab-patches: and it is run, with those after it' diff "$WORK/wanted" "$WORK/changed"
 }
 
