@@ -32,6 +32,8 @@ TIME ?=
 SEED ?=
 REPLAY ?=
 PCI ?=
+RESULTS ?=
+CHANGED ?=
 
 # By version; the default one; and those that make test does not leave to another step.
 bases = $(shell TOP=$(CURDIR) sh -c '. tools/lib.sh; $(1)')
@@ -58,6 +60,11 @@ lab:
 lab-shell:
 	@$(LAB) shell
 
+##lab-judge:       the verdict on an old run once more, by the tables as they are now (RESULTS=results/latest)
+.PHONY: lab-judge
+lab-judge:
+	@tools/lab/results.py again '$(or $(RESULTS),results/latest)'
+
 ##coverage:        how many lines of the three areas the tests run, by gcov (TEST='name ...')
 .PHONY: coverage
 coverage:
@@ -73,10 +80,10 @@ lab-upstream:
 storm:
 	@BASE='$(BASES)' ARCH='$(ARCH)' TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
 
-##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...')
+##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...'; CHANGED=1: what has changed since)
 .PHONY: lab-patches
 lab-patches:
-	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' KERNEL='$(KERNEL)' tools/lab/patches.sh
+	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave
@@ -163,10 +170,12 @@ htmldocs:
 selftests-patches:
 	@BASE='$(BASES)' OUT='$(OUT)' KERNEL='$(KERNEL)' tools/series/selftest-patches.sh
 
-##check:           the project's own scripts: shellcheck, documentation, Coccinelle's samples, errors on bad input
+##check:           the project's own scripts: shellcheck, tables, verdict, documentation, Coccinelle's samples, errors on bad input
 .PHONY: check
 check:
 	@tools/lab/setup.sh
+	@tools/lab/results.py check
+	@tools/lab/results_test.py -q
 	@tools/testing/check.sh scripts
 	@tools/testing/series.sh
 	@tools/testing/coccinelle.sh
@@ -181,14 +190,14 @@ check-hosts:
 # All bases at each push would take longer than CI has: of those that are not the
 # default the series is compiled, unless BASES says that all of it is to be done, or
 # "base" names the step that is to do with it.
-##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for the default base (or BASES), and dkms-check for Debian 13
+##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches (of those that have changed), lockorder, check-hosts and check-kit for the default base (or BASES), and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
+	@for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
 		bases='$(or $(BASES),$(DEFAULT_BASE))'; \
 		[ $$step != series-check ] || bases='$(or $(BASES),$(TEST_BASES))'; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
+		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHANGED=1 CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)

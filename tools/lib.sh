@@ -230,10 +230,40 @@ check_hosts()
 	check_arches "$(arches host | paste -sd' ')" "$@"
 }
 
-# known_tests BASE ARCH: what the table of this base declares for this host.
+# results COMMAND...: what reads the tables of patches/ and what hosts have said.
+results()
+{
+	"$TOP/tools/lab/results.py" "$@"
+}
+
+# known_tests BASE ARCH [KERNEL]: what patches/expect declares for this host, in order.
 known_tests()
 {
-	awk -F'\t' -v arch="$2" '!/^#/ && NF && ("," $2 ",") ~ ("," arch ",") && !seen[$1]++ { print $1 }' "$TOP/patches/$1/tests"
+	results tests "$1" "$2" --kernel "${3:-lab}"
+}
+
+# new_results NAME: the folder of a run that begins now.  None is ever removed here.
+new_results()
+{
+	echo "$TOP/results/$(date +%Y%m%d-%H%M%S)-$1"
+}
+
+# last_results NAME: of the last run of this name that came to its verdict.
+last_results()
+{
+	for _verdict in "$TOP/results"/[0-9]*-"$1"/results.json; do
+		[ ! -f "$_verdict" ] || _last=${_verdict%/*}
+	done
+	echo "${_last:-$TOP/results/none-$1}"
+}
+
+# judge ARGS...: the verdict on $RESULTS, which is the latest from then on.
+judge()
+{
+	_status=0
+	results judge "$RESULTS" "$@" || _status=$?
+	[ "${RESULTS%/*}" != "$TOP/results" ] || ln -sfn "${RESULTS##*/}" "$TOP/results/latest"
+	return $_status
 }
 
 # check_rst: RST, if it is set, is another locking.rst.
@@ -390,33 +420,6 @@ run_hosts()
 	xargs -P "$HOSTS" -L 1 "$TOP/tools/lab/host.sh" ||
 		die "a host could not be started: see above, and the logs in $RESULTS"
 	step "the hosts are down"
-}
-
-# join_parts DIR: put together what the hosts have left that ran a part of the subtests
-# each, as if one host had run all of them.
-join_parts()
-{
-	for part in "$1".[1-9]*; do
-		[ -d "$part" ] || continue
-		grep -q 'lab: done' "$part/console" ||
-			echo 'lab: error: the host did not come to its end' >>"$part/console"
-		if [ ! -d "$1" ]; then
-			cp -r "$part" "$1"
-			# Of one host alone.
-			rm -f "$1"/*.ktap "$1"/lockdep* "$1/gcov.tar"
-			continue
-		fi
-		cat "$part/console" >>"$1/console"
-		for end in "$part"/*.status; do
-			test=$(basename "$end" .status)
-			[ ! -f "$part/$test.log" ] || cat "$part/$test.log" >>"$1/$test.log"
-			# The worse of both ends.
-			case $(cat "$1/$test.status"),$(cat "$end") in
-			*,"exit 0") ;;
-			"exit 0",*|"exit 1",*)	cp "$end" "$1/$test.status" ;;
-			esac
-		done
-	done
 }
 
 # git_in TREE ARGS...: git in a repository of ours, whatever the user's settings.

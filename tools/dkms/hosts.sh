@@ -12,7 +12,8 @@
 #   TEST='a b'          these tests alone
 #
 # With the distribution's modules the tests must be red, with ours green, as
-# patches/BASE/debian says.  The results are in results/HOST/x86-*.
+# patches/expect says, by what Debian's kernel meets of patches/needs.  The results are
+# in results/DATE-HOST/x86-*.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
@@ -242,7 +243,7 @@ make_hosts()
 # What a host says of the modules that it has loaded.
 check_loaded()
 {
-	console=$TOP/results/$host/x86-$1/console
+	console=$RESULTS/x86-$1/console
 	grep -q "lab: $2" "$console" || die "$host, $3: the console does not say '$2': see $console"
 	step "$host, $3: $2"
 }
@@ -252,8 +253,6 @@ prove()
 	host=$1
 	set -- $(kernels | tail -n 1)
 	SUITE=${1%%-*} BASE=$3 SHOWS=$4
-	RESULTS=$TOP/results/$host
-	TABLE=$TOP/patches/$BASE/debian
 	LOG=$CACHE/logs/$host.log
 	BASE_TAR=$CACHE/debian/$host.$( (sources; kernels | cut -d' ' -f1-3; sed -n '/^make_base/,/^}/p' "$0") | hash_of).tar
 	mkdir -p "$CACHE/debian" "$CACHE/logs"
@@ -270,14 +269,15 @@ prove()
 	"$TOP/tools/lab/tests.sh" "$from" x86
 	ln -sfn "$(readlink "$CACHE/tests/$from-x86")" "$CACHE/tests/$host-x86"
 
-	rm -rf "${RESULTS:?}"/x86-*
-	tests=$(awk -F'\t' -v only="$TEST" '!/^#/ && NF && !seen[$1]++ && (only == "" || index(" " only " ", " " $1 " ")) { print $1 }' "$TABLE")
-	[ -n "$tests" ] || die "unknown TEST=$TEST: choose from those in $TABLE"
+	RESULTS=$(new_results "$host")
+	known=$(known_tests "$BASE" x86 debian)
+	tests=$(echo "$known" | if [ -n "$TEST" ]; then grep -xF "$(printf '%s\n' $TEST)"; else cat; fi) ||
+		die "unknown TEST=$TEST: choose from $(echo "$known" | paste -sd' ')"
 	for variant in none all; do
 		echo "$host x86 $variant $RESULTS/x86-$variant" $tests
 	done | run_hosts
-	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$RESULTS" -v arches=x86 -v variants='none all' \
-		-v only="$TEST" "$TABLE" || die "$host: not every cell is as it must be: see above, and the logs in $RESULTS"
+	judge --base "$BASE" --hosts x86 --variants 'none all' --tests "$TEST" --kernel debian --kind "$host" ||
+		die "$host: not every cell is as it must be: see above, and the logs in $RESULTS"
 	check_loaded none 'kvm: stock' 'the package removed'
 	check_loaded none 'kvm_amd: stock' 'the package removed'
 	check_loaded all 'status: the patched KVM is installed, and what is loaded of KVM is patched' 'the package installed'

@@ -16,14 +16,11 @@ RESULTS=${RESULTS:-$TOP/results}
 # Of a test that is harmless, one that is red on every base without the series.
 CANARY='vcpu_create_test used_before_postcreate'
 
-# tests ARCH [EXPRESSION]: those that patches/*/tests declares for it, in order; or
-# those that a row with such a reason is about, on any base: a kit may meet any.
+# tests ARCH [TEXT]: those that patches/expect declares for it, in order; or those that
+# have a reason with this text.  On any base: a kit may meet any.
 tests()
 {
-	cat "$TOP/patches/$BASE/tests" "$TOP"/patches/*/tests |
-	awk -F'\t' -v arch="$1" -v reason="${2:-}" \
-		'!/^#/ && NF > 4 && ("," $2 ",") ~ ("," arch ",") && $4 ~ reason && !seen[$1]++ { print $1 }' |
-	paste -sd' '
+	results tests "$BASE" "$1" --any "${2:-}" | paste -sd' '
 }
 
 # unloaders ARCH: the tests that unload kvm_amd.
@@ -68,6 +65,7 @@ fill()
 	mkdir "$KIT" "$KIT/kvm" "$KIT/module"
 	cp "$HERE"/* "$KIT/"
 	mv "$KIT/build" "$KIT/module/"
+	sed -n 's/^all	//p' "$TOP/tools/lab/splats" >"$KIT/splats"
 	(cd "$TOP" && cp -r --parents Kbuild $(git ls-files -co --exclude-standard virt arch drivers) "$KIT/module/")
 	for test in $ALL; do
 		cp "$CACHE/tests/$BASE-$1/$test" "$KIT/kvm/"

@@ -3,7 +3,7 @@
 #
 # coverage.sh: how many of the lines of some functions the tests run, with the series.
 # gcov counts, in the variant gcov of the lab's hosts; which functions, says the file
-# functions.  What gcov says of them is in results/BASE/ARCH-all-gcov/gcov.
+# functions.  What gcov says of them is in results/DATE-BASE-coverage/ARCH-all-gcov/gcov.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -11,9 +11,10 @@ export START
 BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 VARIANT=all-gcov
+each_base $BASE
 check_base "$BASE"
 check_arches 'x86 arm64' $ARCH
-RESULTS=${RESULTS:-$TOP/results/$BASE}
+RESULTS=${RESULTS:-$(new_results "$BASE-coverage")}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 

@@ -144,51 +144,6 @@ boot()
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
 
-# The console of this boot, a file a test.
-split_console()
-{
-	tr -d '\r' <"$1" | awk -v dir="$RESULTS" '
-	{
-		text = $0
-		sub(/^\[ *[0-9.]+\] /, "", text)
-	}
-	text ~ /^lab: begin / {
-		test = substr(text, 12)
-		status = "died"
-		log_file = dir "/" test ".log"; ktap = dir "/" test ".ktap"; state = dir "/" test ".status"
-		printf "" > log_file; printf "" > ktap
-		print "died" > state
-		close(state)
-		next
-	}
-	test == "" { next }
-	text ~ /^lab: end / {
-		print status > state
-		close(log_file); close(ktap); close(state)
-		test = ""
-		next
-	}
-	{ print > log_file }
-	text ~ /^lab: exit [0-9]+$/ { status = substr(text, 6); next }
-	text ~ /^lab: / { print substr(text, 6) > ktap }
-	text ~ /^Kernel panic/ { status = "panicked" }
-	END {
-		if (test != "" && status == "panicked")
-			print status > state
-	}'
-}
-
-# unpack_files: the files of /proc that the host has sent at its end, packed.
-unpack_files()
-{
-	for file in lockdep_stats lockdep lockdep_chains gcov.tar; do
-		grep -q "lab: file: $file " "$1" || continue
-		tr -d '\r' <"$1" | sed -n "s/^\[ *[0-9.]*\] lab: file: $file //p" | base64 -d | gzip -d >"$RESULTS/$file.tmp" ||
-			die "the host did not send the whole of $file, see $1: run the same command again"
-		mv "$RESULTS/$file.tmp" "$RESULTS/$file"
-	done
-}
-
 # end_when_silent PID: wait for a host.  One that says nothing for longer than
 # any test may take is hung, and is ended.
 end_when_silent()
@@ -217,22 +172,13 @@ run_tests()
 	while [ $# -gt 0 ]; do
 		archive "$@"
 		limit=$((BOOT_TIMEOUT + $# * (TEST_TIMEOUT + 10)))
-		timed_out=
+		timed_out=0
 		boot "$limit" "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
 		end_when_silent $! || timed_out=$?
-		split_console "$RESULTS/console.boot"
-		unpack_files "$RESULTS/console.boot"
-		grep -v 'lab: file: ' "$RESULTS/console.boot" >>"$RESULTS/console" || :
-		rm "$RESULTS/console.boot"
 		before=$#
-		for test; do
-			shift
-			if [ ! -f "$RESULTS/$test.status" ]; then
-				set -- "$@" "$test"
-			elif [ "$timed_out" = 124 ] && [ "$(cat "$RESULTS/$test.status")" = died ]; then
-				echo hung >"$RESULTS/$test.status"
-			fi
-		done
+		left=$(results take "$RESULTS" "$timed_out" "$@")
+		# shellcheck disable=SC2086 # names of tests
+		set -- $left
 		[ $# -lt "$before" ] || break
 	done
 	for test; do

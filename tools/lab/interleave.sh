@@ -16,7 +16,8 @@ each_base $BASE
 check_base "$BASE"
 PATCHES=$(variants "$BASE" $PATCHES)
 check_hosts $ARCH
-export START BASE ARCH PATCHES RESULTS="$TOP/results/$BASE" TEST=vcpu_interleave_test
+RESULTS=$(new_results "$BASE-interleave")
+export START BASE ARCH PATCHES RESULTS TEST=vcpu_interleave_test
 export SURE=1
 export OPTIONS=INTERLEAVE=full TEST_TIMEOUT="${TEST_TIMEOUT:-5400}"
 # Half of the work there is to unload kvm_amd: a host with one thread for its CPUs does

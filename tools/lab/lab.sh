@@ -15,8 +15,9 @@
 #   OPTIONS='-t 600'    options for each of the tests; NAME=VALUE: environment
 #   PARTS_x86='-v a|-V a'  a host for each part, with these options as well
 #
-# The results are in results/BASE/ARCH-PATCHES: KTAP and kernel log per test.  Of
-# parts: in ARCH-PATCHES.N, and their logs together.
+# The results are in results/DATE-BASE, and results/latest is the last of them: the
+# verdict as results.json and junit.xml, what was red in reds, and in ARCH-PATCHES KTAP
+# and kernel log per test.  Of parts: in ARCH-PATCHES.N, and their logs together.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -29,12 +30,12 @@ PATCHES=${PATCHES:-none all}
 
 [ "${1:-run}" = shell ] || each_base $BASE
 check_base "$BASE"
-RESULTS=${RESULTS:-$TOP/results/$BASE}
+results check || exit
+RESULTS=${RESULTS:-$(new_results "$BASE")}
 check_hosts $ARCH
 
 PATCHES=$(variants "$BASE" $PATCHES)
 
-TABLE=$TOP/patches/$BASE/tests
 for test in $TEST; do
 	for arch in $ARCH; do
 		known_tests "$BASE" "$arch"
@@ -46,8 +47,8 @@ done
 for file in "$TOP"/tools/testing/selftests/kvm/*_test.c "$TOP"/tools/testing/selftests/kvm/*/*_test.c \
 	"$TOP"/tools/testing/selftests/kvm/*_stress.c; do
 	name=$(basename "$file" .c)
-	cut -f1 "$TABLE" | grep -qxF "$name" ||
-		die "$name is not in patches/$BASE/tests: declare what it must show"
+	cut -f1 "$TOP/patches/expect" | grep -qxF "$name" ||
+		die "$name is not in patches/expect: declare what it must show"
 done
 
 tests_of()
@@ -89,13 +90,13 @@ shell)
 	exec "$LAB/host.sh" "$BASE" "$ARCH" "$PATCHES" shell ;;
 esac
 
-prepare "$BASE" "$ARCH" "$PATCHES"
 for patches in $PATCHES; do
 	for arch in $ARCH; do
-		rm -rf "${RESULTS:?}/$arch-$patches" "$RESULTS/$arch-$patches".[1-9]* ||
-			die "cannot remove $RESULTS/$arch-$patches: give the folder to this user and run the same command again"
+		[ ! -e "$RESULTS/$arch-$patches" ] ||
+			die "there are results in $RESULTS/$arch-$patches already: name another folder, RESULTS=path"
 	done
 done
+prepare "$BASE" "$ARCH" "$PATCHES"
 # What takes longest comes first: with the series no test ends early.
 for patches in $(printf '%s\n' $PATCHES | tac); do
 	for arch in $ARCH; do
@@ -104,10 +105,10 @@ for patches in $(printf '%s\n' $PATCHES | tac); do
 done | run_hosts
 for patches in $PATCHES; do
 	for arch in $ARCH; do
-		join_parts "$RESULTS/$arch-$patches"
+		results join "$RESULTS/$arch-$patches"
 	done
 done
 
-awk -f "$LAB/hosts.awk" -f "$LAB/report.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" -v only="$TEST" -v sure="${SURE:-}" "$TABLE" ||
+judge --base "$BASE" --hosts "$ARCH" --variants "$PATCHES" --tests "$TEST" --sure "${SURE:-}" ||
 	die "not every cell is as it must be: see above, and the logs in $RESULTS"
 step "every cell is as it must be"

@@ -10,7 +10,7 @@
 #   PATCHES=none        without the series; all-kcsan: with it, in the variant that
 #                       looks for data races, see kcsan.config; a slug: up to and with this patch
 #
-# The results are in results/storm-BASE/ARCH-PATCHES: all that the host said, the
+# The results are in results/DATE-BASE-storm/ARCH-PATCHES: all that the host said, the
 # record (seeds, programs, VMs, calls with what they returned), and, if programs
 # have failed, those, as they were and made smaller.
 
@@ -43,9 +43,9 @@ PATCHES=$(variants "$BASE" "$PATCHES")
 check_arches 'x86 arm64' $ARCH
 for arch in $ARCH; do
 	known_tests "$BASE" "$arch" | grep -qxF "$TEST" ||
-		die "patches/$BASE/tests does not declare $TEST for $arch, i.e. what is known of it: choose another BASE"
+		die "patches/expect does not declare $TEST of $BASE for $arch, i.e. what is known of it: choose another BASE"
 done
-RESULTS=${RESULTS:-$TOP/results/storm-$BASE}
+RESULTS=${RESULTS:-$(new_results "$BASE-storm")}
 
 # progress ARCH: what the host says meanwhile, for as long as this script runs.
 progress()
@@ -92,7 +92,6 @@ if [ -n "$REPLAY" ]; then
 fi
 
 for arch in $ARCH; do
-	rm -rf "${RESULTS:?}/$arch-$PATCHES"
 	progress "$arch" &
 done
 for arch in $ARCH; do
@@ -110,7 +109,6 @@ if [ -n "$REPLAY" ]; then
 	step "the program does not fail"
 	exit
 fi
-awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$RESULTS" -v arches="$ARCH" \
-	-v variants="$PATCHES" -v only="$TEST" "$TOP/patches/$BASE/tests" ||
+judge --base "$BASE" --hosts "$ARCH" --variants "$PATCHES" --tests "$TEST" --kind storm ||
 	die "the storm has found something: see above, and the logs in $RESULTS"
 step "nothing was found"

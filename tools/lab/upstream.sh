@@ -12,23 +12,23 @@
 #   ALL=1               also those that take too long for an emulated CPU
 #   RECORD=1            print what belongs into patches/BASE/upstream
 #
-# The results are in results/BASE-upstream/ARCH-PATCHES.
+# The results are in results/DATE-BASE-upstream/ARCH-PATCHES.
 
 . "$(dirname "$0")/../lib.sh"
 
 export START KERNEL="${KERNEL:-}"
-LAB=$TOP/tools/lab
 BASE=${BASE:-$(default_base)}
 ARCH=${ARCH:-x86 arm64}
 TEST=${TEST:-}
 PATCHES='none all'
 LIST=$TOP/patches/$BASE/upstream
-RESULTS=$TOP/results/$BASE-upstream
+RESULTS=$(new_results "$BASE-upstream")
 
 # Twice the time that a test may take before it is listed as too slow, so that
 # one that just passes does not fail on a machine that is busy.
 export TEST_TIMEOUT="${TEST_TIMEOUT:-120}"
 
+each_base $BASE
 check_base "$BASE"
 check_hosts $ARCH
 [ -f "$LIST" ] || die "there is no $LIST: write one, with RECORD=1"
@@ -70,6 +70,5 @@ for arch in $ARCH; do
 	done
 done | SUITE=upstream run_hosts
 
-awk -f "$LAB/hosts.awk" -f "$LAB/upstream.awk" -v results="$RESULTS" -v arches="$ARCH" -v variants="$PATCHES" \
-	-v record="${RECORD:-}" "$LIST" ||
+results upstream "$RESULTS" --list "$LIST" --hosts "$ARCH" --variants "$PATCHES" --record "${RECORD:-}" ||
 	die "the results with the series are not those without it, or not those in $LIST: see above, and the logs in $RESULTS"

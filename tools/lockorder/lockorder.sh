@@ -11,8 +11,8 @@
 #                       host, as /proc has them
 #
 # It reads what make lab and, if there is something, make lab-upstream have left
-# in results, and leaves the report as lockorder-ARCH.txt and its graph as
-# lockorder-ARCH.svg in results/BASE.
+# in results last, and leaves the report as lockorder-ARCH.txt and its graph as
+# lockorder-ARCH.svg in the lab's folder there.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -27,7 +27,8 @@ DOCUMENT=Documentation/virt/kvm/locking.rst
 each_base $BASE
 check_base "$BASE"
 check_hosts $ARCH
-RESULTS=${RESULTS:-$TOP/results/$BASE}
+RESULTS=${RESULTS:-$(last_results "$BASE")}
+UPSTREAM=$(last_results "$BASE-upstream")
 case $FROM,$ARCH in
 ?*,*\ *) die "FROM=$FROM is one host, and ARCH='$ARCH' is more: say which it is, e.g. ARCH=x86" ;;
 esac
@@ -83,9 +84,9 @@ one_arch()
 	[ -n "$FROM" ] || [ -d "$1" ] ||
 		die "there is no $1: run 'make lab BASE=$BASE ARCH=$arch'"
 	why=$(trusted "$1") || die "$why: run 'make lab BASE=$BASE ARCH=$arch'"
-	if [ -z "$FROM" ] && [ -d "$RESULTS-upstream/$arch-all" ]; then
-		if why=$(trusted "$RESULTS-upstream/$arch-all"); then
-			set -- "$@" "$RESULTS-upstream/$arch-all"
+	if [ -z "$FROM" ] && [ -d "$UPSTREAM/$arch-all" ]; then
+		if why=$(trusted "$UPSTREAM/$arch-all"); then
+			set -- "$@" "$UPSTREAM/$arch-all"
 		else
 			step "left out: $why"
 		fi

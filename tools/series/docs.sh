@@ -7,7 +7,7 @@
 #   BASE='v7.2 v7.3'   which series
 #   RST=path           another locking.rst, e.g. one that is being written
 #
-# The pages with the series are left in results/BASE/htmldocs.
+# The pages with the series are left in results/htmldocs-BASE.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -16,7 +16,7 @@ BASE=${BASE:-$(default_base)}
 RST=${RST:-}
 each_base $BASE
 check_base "$BASE"
-RESULTS=${RESULTS:-$TOP/results/$BASE}
+RESULTS=$TOP/results
 check_rst
 
 get_tree "$BASE"
@@ -52,7 +52,7 @@ comm -13 "$TMP/base.warnings" "$TMP/series.warnings" >"$TMP/new"
 [ ! -s "$TMP/new" ] ||
 	die "htmldocs has a new warning with the series: $(head -n 1 "$TMP/new"); mend the patch (log: $CACHE/logs/htmldocs-$BASE-series.log)"
 mkdir -p "$RESULTS"
-rm -rf "$RESULTS/htmldocs"
+rm -rf "$RESULTS/htmldocs-$BASE"
 cp -r "$(dirname "$pages")" "$RESULTS/htmldocs.tmp"
-mv "$RESULTS/htmldocs.tmp" "$RESULTS/htmldocs"
-step "htmldocs of Documentation/virt/kvm: no new warning with the series of $BASE ($(wc -l <"$TMP/base.warnings") without it), see $RESULTS/htmldocs"
+mv "$RESULTS/htmldocs.tmp" "$RESULTS/htmldocs-$BASE"
+step "htmldocs of Documentation/virt/kvm: no new warning with the series of $BASE ($(wc -l <"$TMP/base.warnings") without it), see $RESULTS/htmldocs-$BASE"

@@ -79,6 +79,7 @@ scripts()
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
 	accepts 'every file says its licence' all_have_spdx
 	accepts 'no path or host of one machine is in the repository' no_leaks
+	accepts 'the selftests find reports, and say that records are lost' kmsg_is_read
 
 	real=$CACHE
 	export KVM_LIFECYCLE_CACHE="$WORK/cache"
@@ -111,8 +112,8 @@ scripts()
 	refuses 'storm: REPLAY of nothing' '^storm.sh: REPLAY=/nowhere does not exist: ' env REPLAY=/nowhere "$storm"
 	refuses 'storm: unknown ARCH' '^storm.sh: unknown ARCH=riscv: ' env ARCH=riscv "$storm"
 	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=nothing: ' env PATCHES=nothing "$storm"
-	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=mips-interrupt-no-vcpu ' \
-		env PATCH=mips-interrupt-no-vcpu "$TOP/tools/lab/patches.sh"
+	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=svm-irte-comment ' \
+		env PATCH=svm-irte-comment "$TOP/tools/lab/patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
 		env KERNEL=/nowhere "$lab"
 	mkdir "$WORK/empty"
@@ -153,23 +154,11 @@ scripts()
 	accepts 'the next build works' "$WORK/project/tools/lab/build.sh" v7.2 x86 none
 	accepts 'and its product is whole' test -f "$WORK/cache/out/v7.2-x86-none/image" -a -d "$WORK/cache/out/v7.2-x86-none/build"
 
+	proof_tests
 	kit_tests
 	am_tests
 	series_tests
 	rm -rf "$WORK/cache/src"
-	upstream_result none same 'exit 0'
-	upstream_result all same 'exit 0'
-	upstream_result none slow 'exit 143'
-	upstream_result all slow 'exit 143'
-	printf 'slow\tx86\ttime\tno reason\n' >"$WORK/list"
-	accepts "upstream's tests: the same results, and those that are listed" upstream_judged
-	upstream_result all same 'exit 0' 'WARNING: made up'
-	refuses 'a report of the kernel in one of two results' 'AMD +same +the kernel reports .*made up' upstream_judged
-	upstream_result all same 'exit 254'
-	refuses 'a test that fails with the series alone' 'AMD +same +pass without the series, fail with it' upstream_judged
-	upstream_result all same 'exit 0'
-	: >"$WORK/list"
-	refuses 'a test that fails and is not listed' 'AMD +slow +time without the series, and pass is ' upstream_judged
 	parts
 
 	sha=$(base_get v7.2 upstream | cut -d' ' -f3)
@@ -216,6 +205,65 @@ as_nobody()
 ended()
 {
 	! grep -q ') [^ZX]' "/proc/$1/stat" 2>/dev/null
+}
+
+# A copy of the project whose hosts are made up: the target of an event is right from
+# the patch on, and the kernel says what is in $WORK/said.
+made_up_hosts()
+{
+	project
+	echo 'prepare() { :; }' >>"$WORK/project/tools/lib.sh"
+	cat >"$WORK/project/tools/lab/host.sh" <<-'EOT'
+		#!/bin/sh
+		mkdir -p "$4"
+		cd "$4"
+		echo '[ 1.0] lab: done' >console
+		if [ "$3" != "$NUMBER" ]; then
+			printf '[ 1.0] lab: %s\n' 1..1 '# the target was changed to vCPU1, the event went to 0' 'not ok 1 global.evtchn.update_while_sending'
+			echo exit 1 >"$5.status"
+		else
+			echo '[ 1.0] lab: 1..1'
+			cat "$SAID"
+			echo '[ 1.0] lab: ok 1 global.evtchn.update_while_sending'
+			echo exit 0 >"$5.status"
+		fi >"$5.log"
+	EOT
+}
+
+# What lab-patches makes of a patch, and what make test runs of it: what has changed, and
+# no more.
+proof_tests()
+{
+	made_up_hosts
+	number_of=$(results slugs v7.3 | grep -nx xen-evtchn-target | cut -d: -f1)
+	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 ARCH=x86 PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/patches.sh"
+	echo '[ 1.0] WARNING: possible circular locking dependency detected' >"$WORK/said"
+	refuses 'lab-patches: a report of the kernel with the patch' 'the kernel reported: WARNING: possible circular' $proof
+	: >"$WORK/said"
+	accepts 'lab-patches: red, then green' $proof
+	said 'lab-patches: and the table says so' '^xen_evtchn_target_test +red 1 +green 1$'
+	accepts 'lab-patches: once more' $proof
+	said 'lab-patches: it is not run again' 'xen-evtchn-target: red before, green with it, and nothing has changed'
+
+	project
+	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/patches.sh"
+	$changed | cut -d' ' -f3 | xargs touch
+	accepts 'lab-patches: nothing has changed' sh -c '[ -z "$("$@")" ]' sh $changed
+	echo '/* another */' >>"$WORK/project/tools/testing/selftests/kvm/x86/xen_evtchn_target_test.c"
+	sed -i 's/virtual counter after a failed/the counter after a failed/' "$WORK/project/patches/expect"
+	accepts 'lab-patches: a test and a row have changed' $changed
+	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
+	printf '%s\n' 'x86 xen-evtchn-target' 'arm64 timer-failed-vcpu' >"$WORK/wanted"
+	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
+	$changed | cut -d' ' -f3 | xargs touch
+	results proofs v7.3 | cut -d' ' -f1,2 | grep -v ' riscv$' | sort -u >"$WORK/proofs"
+	for patch in "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch; do
+		echo >>"$patch"
+	done
+	accepts 'lab-patches: a patch has changed' $changed
+	cut -d' ' -f1,2 "$WORK/output" | awk '{ print $2, $1 }' | sort >"$WORK/changed"
+	grep -v '^get-vcpu-negative ' "$WORK/proofs" >"$WORK/wanted"
+	accepts 'lab-patches: and it is run, with those after it' diff "$WORK/wanted" "$WORK/changed"
 }
 
 # What a kit says before it touches anything, and what it makes of what tests say.
@@ -428,6 +476,14 @@ release_candidate()
 	echo "also 7.3~rc7 upstream linux 7.3~rc7-1 $sha" >>"$WORK/project/patches/v7.3/base"
 }
 
+# made_up_tables [REASON]: the tables for the copy's series, in which no patch has a test.
+made_up_tables()
+{
+	: >"$WORK/project/patches/expect"
+	(cd "$WORK/project/patches" && ls -d ./*/[0-9]*) | sed -n 's#.*/[0-9]*-\(.*\)\.patch$#\1#p; s#^\./selftests/[0-9]*-\([^/.]*\)$#\1#p' |
+		sort -u | sed "s/\$/	xen	made up${1:-}/" >"$WORK/project/patches/changes"
+}
+
 # The pinned trees, as they would be in the cache.
 series_tests()
 {
@@ -450,10 +506,10 @@ series_tests()
 	said 'series-diff: a patch of one' '^-: .* > 4: .* KVM: Add a file$'
 
 	check=$WORK/project/tools/series/check.sh
-	printf '# made up\n' >"$WORK/project/patches/v7.3/tests"
+	made_up_tables
 	refuses 'series-check: a patch without a test' '^check.sh: line-3 has no test: ' env BASE=v7.3 "$check"
 	release_candidate 's/^40$/forty/'
-	printf '# untested 000%s: made up\n' 1 2 3 4 >"$WORK/project/patches/v7.3/tests"
+	made_up_tables '	made up'
 	sed -i 's#virt/kvm/new\.c#sound/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	refuses 'series-check: a file that nothing compiles' \
 		'^check.sh: new-file changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
@@ -468,22 +524,6 @@ series_tests()
 		'^check.sh: line-3 does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
 }
 
-# upstream_result PATCHES TEST STATUS [LINE]: what a host would have left.
-upstream_result()
-{
-	mkdir -p "$WORK/upstream/x86-$1"
-	echo "$3" >"$WORK/upstream/x86-$1/$2.status"
-	echo "[    1.000000] ${4:-lab: nothing}" >"$WORK/upstream/x86-$1/$2.log"
-	: >"$WORK/upstream/x86-$1/console"
-	ls "$WORK/upstream/x86-none" | sed -n 's/\.status$//p' >"$WORK/upstream/x86.tests"
-}
-
-upstream_judged()
-{
-	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/upstream.awk" -v results="$WORK/upstream" -v arches=x86 \
-		-v variants='none all' "$WORK/list"
-}
-
 # part N STATUS LINE...: what a host would have left that ran part of a test; its
 # console comes from standard input.
 part()
@@ -496,17 +536,24 @@ part()
 	cat >"$dir/console"
 }
 
+# verdict FOLDER VARIANT: the table of what hosts have left, by the copy's patches/expect.
+verdict()
+{
+	"$WORK/project/tools/lab/results.py" judge "$1" --base "${BASE:-$(default_base)}" --hosts x86 --variants "$2"
+}
+
 parts_judged()
 {
 	rm -rf "$WORK/parts/x86-all"
-	join_parts "$WORK/parts/x86-all"
-	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$WORK/parts" -v arches=x86 -v variants=all "$WORK/shared"
+	results join "$WORK/parts/x86-all"
+	verdict "$WORK/parts" all
 }
 
 # One test in two hosts: as good as one host, and no better.
 parts()
 {
-	printf 'shared\tx86\t-\t-\t-\n' >"$WORK/shared"
+	project
+	printf 'shared\tx86\t-\tpass\n' >"$WORK/project/patches/expect"
 	echo 'lab: done' | part 1 'exit 0' 1..2 'ok 1 global.one' 'ok 2 global.two'
 	echo 'lab: done' | part 2 'exit 0' 1..1 'ok 1 global.three'
 	accepts 'parts: all of them are counted' parts_judged
@@ -538,9 +585,17 @@ bad_link()
 
 all_have_spdx()
 {
-	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
+	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^tools/lab/test_data/|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
 		[ ! -f "$TOP/$file" ] || head -n 3 "$TOP/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | if grep .; then return 1; fi
+}
+
+kmsg_is_read()
+{
+	sed -n '/^static inline bool kmsg_\(is\|find\)_splat(/,/^}/p' \
+		"$TOP/tools/testing/selftests/kvm/include/kvm_lifecycle.h" >"$WORK/kmsg.h" &&
+	gcc -Wall -Wextra -Werror -I"$WORK" -o "$WORK/kmsg" "$TOP/tools/testing/kmsg.c" &&
+	"$WORK/kmsg"
 }
 
 no_leaks()
@@ -558,14 +613,14 @@ fake_test()
 {
 	printf '#!/bin/sh\n%s\n' "$2" >"$WORK/cache/tests/fake/$1"
 	chmod +x "$WORK/cache/tests/fake/$1"
-	printf '%s\tx86\t-\t-\t-\n' "$1" >>"$WORK/table"
+	printf '%s\tx86\t-\tpass\n' "$1" >>"$WORK/project/patches/expect"
 	fakes="$fakes $1"
 }
 
 # judged [VARIANT]: the table of what the host has left.
 judged()
 {
-	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$WORK/results" -v arches=x86 -v variants="${1:-all}" "$WORK/table"
+	verdict "$WORK/results" "${1:-all}"
 }
 
 hosts()
@@ -581,12 +636,14 @@ hosts()
 	ln -s fake "$WORK/cache/tests/$BASE-x86"
 
 	fakes=
+	project
+	: >"$WORK/project/patches/expect"
 	fake_test hang 'sleep 1000'
 	fake_test half 'echo 1..2; echo ok 1 global.one'
 	fake_test skip 'echo 1..1; echo "ok 1 global.one # SKIP no reason"'
 	fake_test absent 'echo 1..2; echo "ok 1 global.one # SKIP no such thing"; echo ok 2 global.two'
 	fake_test there 'echo 1..1; echo ok 1 global.one'
-	printf '%s\tx86\tone\tno such thing\tskip\n' absent there >>"$WORK/table"
+	printf '%s\tx86\tone\tskip\tno such thing\n' absent there >>"$WORK/project/patches/expect"
 	fake_test report 'echo l >/proc/sysrq-trigger; echo "<4>WARNING: made up" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
 	fake_test fail 'echo 1..1; echo not ok 1 global.one; exit 1'
 	fake_test panic 'echo c >/proc/sysrq-trigger; sleep 1000'
@@ -595,20 +652,23 @@ hosts()
 	build=$(readlink -f "$CACHE/out/$BASE-x86-all")/build
 	mkdir "$WORK/modules"
 	cp "$TOP"/tools/testing/*.c "$WORK/modules"
-	echo 'obj-m := inverted.o leaky.o' >"$WORK/modules/Kbuild"
+	echo 'obj-m := inverted.o leaky.o lockless.o' >"$WORK/modules/Kbuild"
 	run_logged "$WORK/modules/log" kmake x86 "$build" "$build" M="$WORK/modules" W=1 modules ||
-		die "inverted.c and leaky.c cannot be built: see above"
+		die "the modules of tools/testing cannot be built: see above"
 	cp "$WORK"/modules/*.ko "$WORK/cache/tests/fake/"
 	for module in inverted leaky; do
 		fake_test "$module" "insmod \"\${0%/*}/$module.ko\" && echo 1..1 && echo ok 1 global.one"
 	done
 	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/results/x86-all" $fakes
+	fake_test lockless 'insmod "${0%/*}/lockless.ko" && echo 1..1 && echo ok 1 global.one'
+	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/lockless/x86-all" lockless
+	refuses 'lockdep that is off is an error' '^  x86 with the series: error: lockdep is off' verdict "$WORK/lockless" all
+	sed -i '/^lockless	/d' "$WORK/project/patches/expect"
 	refuses 'the lab fails' '^lab: [0-9]+ passed, [1-9]' judged
 	said 'a test that hangs is an error' '^hang .*ERROR'
 	said 'a test that stops half-way is an error' '^half .*ERROR'
 	said 'a test that is skipped is not green' '^skip .*WRONG'
 	said 'a declared skip is not counted as passed' '^absent .*green 1/2'
-	said 'a declared skip is listed' '^  AMD +absent\.one: no such thing'
 	said 'a declared skip that runs is not green' '^there .*WRONG'
 	said 'a report of the kernel is not green' '^report .*WRONG'
 	said 'a test that fails is not green' '^fail .*WRONG'

@@ -10,7 +10,7 @@
 unset BASE ARCH RST FROM KERNEL
 PROJECT=$WORK/project
 TREE=$WORK/cache/src/v7.3
-RESULTS=$PROJECT/results/v7.3
+RESULTS=$PROJECT/results/20260101-000000-v7.3
 export KVM_LIFECYCLE_CACHE="$WORK/cache"
 
 # What a run must not change: the tree, and what the lab has left.
@@ -227,6 +227,7 @@ document >"$WORK/rst"
 accepts 'the grammar' grammar
 
 mkdir -p "$RESULTS"
+echo {} >"$RESULTS/results.json"
 good "$RESULTS/x86-all"
 good "$RESULTS/arm64-all" '&kvm->lock &kvm->arch.config_lock &its->cmd_lock &its->its_lock &irq->irq_lock'
 accepts 'locks in the documented order' lockorder

@@ -1,0 +1,627 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The verdict on results that are made up here, on those in test_data, which are cut from
+# real logs, and on tables with mistakes.
+
+import base64
+import contextlib
+import gzip
+import io
+import json
+import os
+import shutil
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+import results
+from verdict import expect, kit, logs, report, upstream
+from verdict.judge import Run
+
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_data")
+
+# A series of four patches.
+CHANGES = """first	xen	a bug
+second	xen	a bug
+third	xen	an assertion
+last	xen	a bug
+"""
+NEEDS = """faultinj	lab	no fault injection
+kasan	lab	-
+poison	debian	-
+"""
+EXPECT = """a_test	x86,arm64	-	pass
+a_test	x86,arm64	one	bug	one is bad	first
+a_test	x86	two	chance	(two is bad|two is ugly)	second	-	-	make storm
+b_test	x86	-	pass
+"""
+
+
+def ok(number, name, more=""):
+    return f"ok {number} global.{name}{more}"
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.top)
+        self.folder = os.path.join(self.top, "results", "20260101-000000-v9")
+        for base, names in (("v9", ("first", "second", "third", "last")), ("v8", ("first", "second"))):
+            os.makedirs(os.path.join(self.top, "patches", base))
+            for number, name in enumerate(names, 1):
+                self.file(f"patches/{base}/{number:04}-{name}.patch", "")
+            self.file(f"patches/{base}/base", "")
+        self.file("patches/changes", CHANGES)
+        self.file("patches/needs", NEEDS)
+        self.file("patches/expect", EXPECT)
+        self.file("tools/lab/arches", "x86\narm64\nriscv\n")
+
+    def file(self, name, text):
+        name = os.path.join(self.top, name)
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        with open(name, "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def expect(self, text):
+        self.file("patches/expect", text)
+
+    def result(self, host, variant, test, status, *lines):
+        """What a host would have left of a test: a line of the test, or "!" and one of the kernel."""
+        text = "".join(f"[    1.000000] {line[1:] if line.startswith('!') else 'lab: ' + line}\n" for line in lines)
+        folder = f"results/20260101-000000-v9/{host}-{variant}/"
+        self.file(folder + test + ".log", text)
+        self.file(folder + test + ".status", status + "\n")
+
+    def console(self, host, variant, *lines):
+        self.file(f"results/20260101-000000-v9/{host}-{variant}/console", "".join(f"[    1.000000] {line}\n" for line in lines))
+
+    def judge(self, hosts=("x86",), variants=("all",), **more):
+        self.run_ = Run(self.folder, expect.Tables(self.top), more.pop("base", "v9"), hosts, variants, **more)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            status = report.report(self.run_)
+        self.said = out.getvalue()
+        return status
+
+    def cell(self, test="a_test", host="x86", variant="all"):
+        return self.run_.cells[test, host, variant].text
+
+    def good(self, cell, **more):
+        self.assertEqual(self.judge(**more), 0, self.said)
+        self.assertEqual(self.cell(variant=more.get("variants", ("all",))[0]), cell)
+
+    def bad(self, cell, sentence, **more):
+        self.assertEqual(self.judge(**more), 1, self.said)
+        self.assertEqual(self.cell(variant=more.get("variants", ("all",))[-1]), cell)
+        self.assertRegex(self.said, sentence)
+
+
+class Tables(Case):
+    def wrong(self, text, sentence, file="expect"):
+        self.file(f"patches/{file}", {"expect": EXPECT, "changes": CHANGES, "needs": NEEDS}[file] + text + "\n")
+        with self.assertRaises(expect.Errors) as caught:
+            expect.Tables(self.top)
+        self.assertRegex(str(caught.exception), sentence)
+
+    def test_right(self):
+        tables = expect.Tables(self.top)
+        self.assertEqual(tables.tests("v9", "x86"), ["a_test", "b_test"])
+        self.assertEqual(tables.tests("v9", "arm64"), ["a_test"])
+
+    def test_mistakes(self):
+        for text, sentence in (
+                ("a_test\tx86\tthree", r"expect:5: 3 fields, and a row has 4 to 9"),
+                ("a_test\tx86\tthree\tbug\tx\tfirst\t-\t-\t-\t-", r"expect:5: 10 fields"),
+                ("a_test x86\tthree\tbug\tx\tfirst", r"expect:5: unknown three in the field hosts"),
+                ("a_test \tx86\tthree\tbug\tx\tfirst", r"expect:5: a field is empty, or begins or ends with a blank"),
+                ("a_test\tx86\tthree\tbug\t\tfirst", r"expect:5: a field is empty"),
+                ("a_test\tx86\tthree\tbut\tx\tfirst", r"expect:5: unknown kind but: choose from pass bug "),
+                ("a_test\tx86\tthree\tbug\tx\tfrist", r"expect:5: unknown frist in the field patches"),
+                ("a_test\tx68\tthree\tbug\tx\tfirst", r"expect:5: unknown x68 in the field hosts"),
+                ("a_test\tx86\tthree\tbug\tx\tfirst\tkasn", r"expect:5: unknown kasn in the field needs"),
+                ("a_test\tx86\tthree\tbug\tx\tfirst\t-\tv7", r"expect:5: unknown v7 in the field bases"),
+                ("a_test\tx86\tthree\tbug\t(x\tfirst", r"expect:5: the reason is no regular expression"),
+                ("a_test\tx86\tone\tbug\tone is bad\tfirst", r"expect:5: the same as .*expect:2 for one on x86"),
+                ("a_test\tx86\tthree,one\tskip\tx\na_test\tx86\tthree\tskip\ty", r"expect:6: the same as .*expect:5 for three"),
+                ("a_test\tx86\tthree\tbug\tx", r"expect:5: a row of the kind bug names its patches"),
+                ("a_test\tx86\tthree\tskip\tx\tfirst", r"expect:5: a row of the kind skip names no patches"),
+                ("a_test\tx86\tthree\tchance\tx\tfirst", r"expect:5: a row of the kind chance has a note"),
+                ("a_test\tx86\tthree\tknown\tx", r"expect:5: a row of the kind known has a note"),
+                ("a_test\tx86\t-\tbug\tx\tfirst", r"expect:5: a row of the kind bug names its subtests"),
+                ("c_test\tx86\tone\tbug\tx\tfirst", r"expect:5: no base runs c_test on x86"),
+                ("b_test\tarm64\tone\tbug\tx\tfirst", r"expect:5: no base runs b_test on arm64")):
+            with self.subTest(text):
+                self.wrong(text, sentence)
+
+    def test_mistakes_in_the_other_tables(self):
+        self.wrong("fifth\txen\tnothing", r"changes:5: unknown patch fifth", "changes")
+        self.wrong("first\txen\tnothing", r"changes:5: first is in this table twice", "changes")
+        self.wrong("x\tsparc\tnothing", r"changes:5: unknown topic sparc", "changes")
+        self.file("patches/changes", CHANGES.replace("last\txen\ta bug\n", ""))
+        with self.assertRaisesRegex(expect.Errors, "last of v9 is missing"):
+            expect.Tables(self.top)
+        self.file("patches/changes", CHANGES.replace("first\txen\ta bug", "first\txen\ta bug\tnobody can"))
+        with self.assertRaisesRegex(expect.Errors, "changes:1: first has a test, and a reason why it has none"):
+            expect.Tables(self.top)
+
+    def test_braces(self):
+        self.assertEqual(expect.split_list("a,b.{c,d}.{e,f}"), ["a", "b.c.e", "b.c.f", "b.d.e", "b.d.f"])
+
+    def test_a_base_without_the_patch_is_green(self):
+        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tx\tthird\n")
+        tables = expect.Tables(self.top)
+        self.assertIn("one", tables.expectations("v8", "a_test", "x86").green)
+        self.assertIn("one", tables.expectations("v9", "a_test", "x86").reds)
+
+    def test_what_a_debian_kernel_shows(self):
+        self.expect("a_test\tx86\t-\tpass\n"
+                    "b_test\tx86\t-\tpass\t-\t-\tkasan\n"
+                    "a_test\tx86\tone\tbug\tKASAN\tfirst\tkasan\n"
+                    "a_test\tx86\tone\tbug\tOops\tfirst\tpoison\n"
+                    "a_test\tx86\ttwo\tbug\tx\tthird\tfaultinj\n"
+                    "a_test\tx86\tthree\tpass\t-\t-\tfaultinj\n")
+        tables = expect.Tables(self.top)
+        self.assertEqual(tables.tests("v9", "x86", "debian"), ["a_test"])
+        for kernel, reason, skips in (("lab", "KASAN", set()), ("debian", "Oops", {"two", "three"})):
+            found = tables.expectations("v8", "a_test", "x86", kernel)
+            self.assertEqual([row.reason.text for row, _ in found.reds["one"]], [reason])
+            self.assertEqual(set(found.skips), skips)
+
+    def test_a_row_of_several_patches_proves_the_last(self):
+        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tx\tsecond,first\n"
+                    "a_test\tx86\ttwo\tchance\tx\tthird\t-\t-\tmake storm\n")
+        tables = expect.Tables(self.top)
+        self.assertEqual(list(tables.proofs("v9")), ["second"])
+        self.assertEqual(results.unproved(tables, "v9"), ["first", "third", "last"])
+
+    def test_the_project(self):
+        """Its tables, and the list of reports in the C tests."""
+        tables = expect.Tables()
+        self.assertEqual(logs.check_header(), [])
+        for base in tables.series:
+            self.assertEqual([slug for slug in results.unproved(tables, base)
+                              if tables.changes[slug].topic not in ("lock-docs", "selftests")], [])
+        skips = tables.expectations("v7.3", "vcpu_index_test", "x86", "debian").skips
+        self.assertIn("vcpu_index.no_irqchip.array_failure", skips)
+        self.assertNotIn("svm_reload_test", tables.tests("v7.3", "x86", "debian"))
+        self.assertEqual(tables.tests("v6.12", "arm64")[-1], "vgic_preinit_regs_test")
+
+
+class Lab(Case):
+    """The kernels without and with the series."""
+
+    def setUp(self):
+        super().setUp()
+        self.result("x86", "all", "b_test", "exit 0", "1..1", ok(1, "x"))
+        self.result("x86", "none", "b_test", "exit 0", "1..1", ok(1, "x"))
+
+    def with_series(self, status, *lines):
+        self.result("x86", "all", "a_test", status, *lines)
+
+    def without(self, status, *lines):
+        self.result("x86", "none", "a_test", status, *lines)
+
+    def test_green(self):
+        self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three"))
+        self.good("green 3/3")
+        self.assertRegex(self.said, "lab: 2 passed, 0 failed")
+
+    def test_red(self):
+        self.without("exit 1", "1..3", "#  RUN           global.one ...", "# a.c:1:one:one is bad", "not " + ok(1, "one"),
+                     ok(2, "two"), ok(3, "three"))
+        self.good("red 1/3", variants=("none",))
+
+    def test_reds_by_chance_count(self):
+        """They were left out: red 1/3 where all three had failed."""
+        self.without("exit 1", "1..3", "# one is bad", "not " + ok(1, "one"), "# two is ugly", "not " + ok(2, "two"), ok(3, "three"))
+        self.good("red 2/3, 1 by chance", variants=("none",))
+        self.assertRegex(self.said, "left to chance: hit 1 of 1, not hit: 0 of 1")
+        with open(os.path.join(self.folder, "reds"), encoding="utf-8") as text:
+            self.assertIn("AMD a_test.two: two is ugly", text.read())
+
+    def test_a_chance_that_was_not_hit(self):
+        self.without("exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.good("red 1/2", variants=("none",))
+        self.assertRegex(self.said, r"not hit: 1 of 1\n  a_test on AMD \(make storm\): two")
+        self.bad("WRONG", "two passed and must be red", variants=("none",), sure=True)
+
+    def test_history(self):
+        self.without("exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.judge(variants=("none",))
+        report.history(self.run_)
+        with open(os.path.join(self.top, "results", "history"), encoding="utf-8") as text:
+            self.assertRegex(text.read(), "^[^\t]*\tv9\tlab\tx86\ta_test.two\tnot hit\t")
+
+    def test_a_red_is_missing(self):
+        self.without("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "one passed and must be red: one is bad", variants=("none",))
+
+    def test_the_wrong_reason(self):
+        self.without("exit 1", "1..2", "# a.c:1:one:one is odd", "not " + ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "one failed, and not for the declared reason: one is bad\n    one is odd", variants=("none",))
+
+    def test_a_failure_that_nobody_declares(self):
+        self.with_series("exit 1", "1..3", ok(1, "one"), ok(2, "two"), "# a.c:1:three:Expected 1 (1) == 2 (2)",
+                         "# a.c:1:three:three is bad", "not " + ok(3, "three"))
+        self.bad("WRONG", r"three failed, and no red is declared\n    Expected 1 \(1\) == 2 \(2\)\n    three is bad")
+
+    def test_red_with_the_series(self):
+        self.with_series("exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "one failed, and no red is declared")
+
+    def test_a_declared_subtest_does_not_run(self):
+        self.with_series("exit 0", "1..1", ok(1, "one"))
+        self.bad("WRONG", "two is declared and did not run")
+
+    def test_a_subtest_of_another_base_does_not_run(self):
+        self.expect(EXPECT + "a_test\tx86\tthree\tbug\tx\tthird\n")
+        self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "three is declared and did not run", base="v8")
+
+    def test_skips(self):
+        self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three", " # SKIP no such thing"))
+        self.bad("WRONG", "three was skipped: no such thing")
+        self.expect(EXPECT + "a_test\tx86\tthree\tskip\tno such thing\n")
+        self.good("green 2/3")
+        with open(os.path.join(self.folder, "reds"), encoding="utf-8") as text:
+            self.assertIn("AMD    a_test.three: no such thing", text.read())
+        self.expect(EXPECT + "a_test\tx86\tthree\tskip\tanother thing\n")
+        self.bad("WRONG", "three was skipped: no such thing")
+        self.expect(EXPECT + "a_test\tx86\ttwo\tskip\tno such thing\n".replace("two", "three"))
+        self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three"))
+        self.bad("WRONG", "three is declared as skipped, and was not")
+
+    def test_the_test_as_a_whole_skips(self):
+        self.with_series("exit 4", "1..0 # SKIP no such thing")
+        self.bad("ERROR exit 4", "the test did not come to its end: exit 4")
+
+    def test_open(self):
+        self.expect(EXPECT + "a_test\tx86\tthree\topen\tthree is bad\t-\t-\t-\tnobody knows how\n")
+        lines = ("1..3", ok(1, "one"), ok(2, "two"), "# three is bad", "not " + ok(3, "three"))
+        self.with_series("exit 1", *lines)
+        self.good("green 2/3, 1 open")
+        self.with_series("exit 0", *lines[:3], ok(3, "three"))
+        self.bad("WRONG", "three is declared as open, and was not red")
+
+    def test_what_dkms_leaves_out_is_open(self):
+        self.file("patches/v9/dkms", "first\tnobody can\n")
+        self.with_series("exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.good("green 1/2, 1 open", kernel="debian")
+        self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "one is declared as open, and was not red", kernel="debian")
+
+    def test_a_subtest_reports_twice(self):
+        self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "two"))
+        self.bad("WRONG", "two has reported twice")
+
+    def test_plans(self):
+        self.with_series("exit 0", ok(1, "one"), ok(2, "two"))
+        self.bad("ERROR", "planned 0 subtests and reported 2")
+        self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"))
+        self.bad("ERROR", "planned 3 subtests and reported 2")
+        self.expect("a_test\tx86\t-\tpass\n")
+        self.with_series("exit 0")
+        self.bad("ERROR", "planned 0 subtests and reported 0")
+
+    def test_exit_status(self):
+        self.with_series("exit 1", "1..2", ok(1, "one"), ok(2, "two"))
+        self.bad("ERROR", "0 subtests failed, and the test ended with exit 1")
+        self.without("exit 0", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.bad("ERROR", "1 subtests failed, and the test ended with exit 0", variants=("none",))
+
+    def test_the_end(self):
+        for status in ("hung", "panicked", "died", "exit 124", "exit 139"):
+            with self.subTest(status):
+                self.with_series(status, "1..2", ok(1, "one"), ok(2, "two"))
+                self.bad("ERROR " + status, "the test did not come to its end: " + status)
+        os.remove(os.path.join(self.folder, "x86-all", "a_test.status"))
+        self.bad("ERROR not run", "the test did not come to its end: not run")
+
+    def test_a_report_of_the_kernel(self):
+        self.with_series("exit 0", "1..2", ok(1, "one"), "!WARNING: made up", ok(2, "two"))
+        self.bad("WRONG", "the kernel reported: WARNING: made up")
+        self.without("exit 0", "1..2", ok(1, "one"), "!WARNING: made up", ok(2, "two"))
+        self.assertEqual(self.judge(variants=("none",)), 1)
+        self.result("x86", "none", "b_test", "exit 0", "1..1", "!BUG kmalloc-96 (Tainted: G): Poison overwritten", ok(1, "x"))
+        self.without("exit 1", "1..2", "# one is bad", "!BUG: KASAN: made up", "not " + ok(1, "one"), ok(2, "two"))
+        self.judge(variants=("none",))
+        self.assertEqual(self.cell(variant="none"), "red 1/2")
+        self.assertEqual(self.cell("b_test", variant="none"), "WRONG")
+
+    def test_a_known_report(self):
+        self.expect(EXPECT + "a_test\tx86\ttwo\tknown\tWARNING: made up\t-\t-\t-\tit asks for it\n")
+        self.with_series("exit 0", "1..2", "#  RUN           global.one ...", ok(1, "one"),
+                         "#  RUN           global.two ...", "!WARNING: made up", ok(2, "two"))
+        self.good("green 2/2")
+        self.with_series("exit 0", "1..2", "!WARNING: made up", ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "the kernel reported: WARNING: made up")
+        # What comes late is that of the subtest before.
+        run = "#  RUN           global."
+        self.with_series("exit 0", "1..3", run + "two ...", ok(1, "two"), "!WARNING: made up", run + "one ...", ok(2, "one"), ok(3, "x"))
+        self.good("green 3/3")
+        self.with_series("exit 0", "1..3", run + "one ...", ok(1, "one"), "!WARNING: made up", run + "two ...", ok(2, "two"), ok(3, "x"))
+        self.bad("WRONG", "the kernel reported: WARNING: made up")
+
+    def test_two_patches_of_one_row(self):
+        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tone is bad\tfirst,second\n")
+        for variant, cell in (("none", "red 1/1"), ("1", "red 1/1"), ("2", "WRONG")):
+            self.result("x86", variant, "a_test", "exit 1", "1..1", "# one is bad", "not " + ok(1, "one"))
+            self.judge(variants=(variant,))
+            self.assertEqual(self.cell(variant=variant), cell)
+
+    def test_two_lines_of_a_reason(self):
+        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tNULL pointer && pc : here\tfirst\n")
+        self.without("exit 1", "1..1", "!unable to handle NULL pointer", "!pc : here+0x1", "not " + ok(1, "one"))
+        self.good("red 1/1", variants=("none",))
+        self.without("exit 1", "1..1", "!unable to handle NULL pointer", "!pc : there+0x1", "not " + ok(1, "one"))
+        self.bad("WRONG", "not for the declared reason", variants=("none",))
+
+    def test_two_bugs_of_one_subtest(self):
+        self.expect(EXPECT + "a_test\tx86\tone\tbug\tone is ugly\tlast\n")
+        for word in ("bad", "ugly"):
+            self.without("exit 1", "1..2", f"# one is {word}", "not " + ok(1, "one"), ok(2, "two"))
+            self.good("red 1/2", variants=("none",))
+        self.result("x86", "2", "a_test", "exit 1", "1..2", "# one is ugly", "not " + ok(1, "one"), ok(2, "two"))
+        self.result("x86", "2", "b_test", "exit 0", "1..1", ok(1, "x"))
+        self.good("red 1/2", variants=("2",))
+        self.result("x86", "2", "a_test", "exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "one failed, and not for the declared reason: one is ugly", variants=("2",))
+
+    def test_consoles(self):
+        self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
+        for lines, sentence in ((("WARNING: made up", "lab: done"), "x86 with the series: the kernel reported: WARNING: made up"),
+                                (("kmemleak: 3 new suspected memory leaks", "lab: done"), "3 new suspected memory leaks"),
+                                (("lab: error: made up", "lab: done"), "x86 with the series: error: made up"),
+                                (("lab: begin a_test",), "the host did not come to its end")):
+            with self.subTest(lines):
+                self.console("x86", "all", *lines)
+                self.assertEqual(self.judge(), 1)
+                self.assertRegex(self.said, sentence)
+                shutil.copytree(os.path.join(self.folder, "x86-all"), os.path.join(self.folder, "x86-all-kcsan"), dirs_exist_ok=True)
+                self.assertEqual(self.judge(variants=("all-kcsan",)), 1)
+        self.console("x86", "all", "lab: begin a_test", "lab: end a_test", "lab: done")
+        self.assertEqual(self.judge(), 0)
+        self.console("x86", "all", "lab: begin a_test", "lab: end a_test", "lab: error: lockdep is off: x", "lab: done")
+        self.assertEqual(self.judge(), 1)
+        self.expect(EXPECT + "a_test\tx86\t-\tknown\tlockdep is turned off\t-\t-\t-\tit asks for it\n")
+        self.assertEqual(self.judge(), 0, self.said)
+        self.console("x86", "all", "lab: begin a_test", "lab: end a_test", "lab: begin b_test", "lab: end b_test",
+                     "lab: error: lockdep is off: x", "lab: done")
+        self.assertEqual(self.judge(), 1)
+
+    def test_files(self):
+        self.without("exit 1", "1..2", "# one is <bad>", "# one is bad\x01", "not " + ok(1, "one"), "not " + ok(2, "two"))
+        self.assertEqual(self.judge(variants=("none", "all")), 1)
+        with open(os.path.join(self.folder, "results.json"), encoding="utf-8") as text:
+            found = json.load(text)
+        self.assertEqual((found["run"]["base"], found["passed"], found["failed"]), ("v9", 2, 2))
+        root = ElementTree.parse(os.path.join(self.folder, "junit.xml")).getroot()
+        self.assertEqual(int(root.get("failures")), len(root.findall(".//failure")))
+        self.assertEqual(int(root.get("tests")), len(root.findall(".//testcase")))
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            self.assertEqual(results.again(self.folder, self.run_.tables), 1)
+            os.remove(os.path.join(self.folder, "results.json"))
+            self.assertEqual(results.again(self.folder, self.run_.tables), 1)
+        self.assertEqual(out.getvalue().count("two failed, and not for the declared reason"), 2)
+
+
+class Patches(Case):
+    """The kernels without and with one patch."""
+
+    def setUp(self):
+        super().setUp()
+        self.expect("a_test\tx86\t-\tpass\n"
+                    "a_test\tx86\tone\tbug\tone is bad\tsecond\n"
+                    "a_test\tx86\ttwo\tbug\ttwo is bad\tlast\n")
+        self.before()
+        self.after()
+
+    def before(self, status="exit 1", lines=("1..3", "# one is bad", "not ok 1 one", "# two is bad", "not ok 2 two", "ok 3 three"), console=()):
+        self.result("x86", "1", "a_test", status, *lines)
+        self.console("x86", "1", *console, "lab: done")
+
+    def after(self, status="exit 1", lines=("1..3", "ok 1 one", "!KASAN", "# two is bad", "not ok 2 two", "ok 3 three"), console=()):
+        self.result("x86", "2", "a_test", status, *lines)
+        self.console("x86", "2", *console, "lab: done")
+
+    def verdict(self, **more):
+        status = self.judge(variants=("1", "2"), patch="second", **more)
+        return status, self.cell(variant="1"), self.cell(variant="2")
+
+    def test_right(self):
+        self.assertEqual(self.verdict(), (0, "red 1", "green 1"), self.said)
+
+    def test_not_red_without_it(self):
+        self.before(lines=("1..3", "ok 1 one", "# two is bad", "not ok 2 two", "ok 3 three"))
+        self.assertEqual(self.verdict()[:2], (1, "WRONG"))
+        self.before(lines=("1..3", "# one is odd", "not ok 1 one", "# two is bad", "not ok 2 two", "ok 3 three"))
+        self.assertEqual(self.verdict()[:2], (1, "WRONG"))
+        self.before(lines=("1..2", "# two is bad", "not ok 2 two", "ok 3 three"))
+        self.assertEqual(self.verdict()[:2], (1, "WRONG"))
+
+    def test_not_green_with_it(self):
+        self.after(lines=("1..3", "# one is bad", "not ok 1 one", "ok 2 two", "ok 3 three"))
+        self.assertEqual(self.verdict(), (1, "red 1", "WRONG"))
+        self.assertRegex(self.said, "one failed for the reason that this patch removes: one is bad")
+        self.after(lines=("1..3", "# one is odd", "not ok 1 one", "ok 2 two", "ok 3 three"))
+        self.assertEqual(self.verdict(), (1, "red 1", "WRONG"))
+        self.after(status="exit 0", lines=("1..3", "ok 1 one # SKIP no", "ok 2 two", "ok 3 three"))
+        self.assertEqual(self.verdict(), (1, "red 1", "WRONG"))
+
+    def test_reports_count(self):
+        """They did not: a report of the kernel with the patch was "green 1 ... 0 failed"."""
+        for line in ("ok 3 three", "ok 1 one"):
+            lines = ["1..3", "ok 1 one", "# two is bad", "not ok 2 two", "ok 3 three"]
+            lines.insert(lines.index(line), "!WARNING: possible circular locking dependency detected")
+            self.after(lines=lines)
+            self.assertEqual(self.verdict(), (1, "red 1", "WRONG"))
+            self.assertRegex(self.said, "the kernel reported: WARNING: possible circular locking")
+
+    def test_both_consoles_count(self):
+        self.before(console=("WARNING: made up",))
+        self.assertEqual(self.verdict()[0], 1)
+        self.before()
+        self.after(console=("BUG: made up",))
+        self.assertEqual(self.verdict()[0], 1)
+        self.assertRegex(self.said, "x86, patches: 2: the kernel reported: BUG: made up")
+
+    def test_the_end(self):
+        self.after(status="hung")
+        self.assertEqual(self.verdict(), (1, "red 1", "ERROR hung"))
+
+    def test_red_for_a_later_patch(self):
+        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tone is bad\tsecond\na_test\tx86\tone\tbug\tone is ugly\tlast\n")
+        self.before(lines=("1..1", "# one is bad", "not ok 1 one"))
+        self.after(lines=("1..1", "# one is ugly", "not ok 1 one"))
+        self.assertEqual(self.verdict(), (0, "red 1", "green 1"), self.said)
+        self.before(lines=("1..1", "# one is ugly", "not ok 1 one"))
+        self.assertEqual(self.verdict()[:2], (1, "WRONG"))
+
+
+class Boot(Case):
+    """From the console of a boot to a file a test."""
+
+    def take(self, timed_out, *lines, tests=("a_test", "b_test")):
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.folder, "console.boot"), "w", encoding="utf-8") as out:
+            out.write("".join(f"[    1.000000] {line}\r\n" for line in lines))
+        return logs.take(self.folder, timed_out, list(tests))
+
+    def text(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as text:
+            return text.read()
+
+    def test_two_tests(self):
+        left = self.take("0", "kernel", "lab: begin a_test", "lab: ok 1 one", "WARNING: x", "lab: exit 1", "lab: end a_test",
+                         "lab: begin b_test", "lab: exit 0", "lab: end b_test", "lab: done")
+        self.assertEqual(left, [])
+        self.assertEqual(self.text("a_test.status") + self.text("b_test.status"), "exit 1\nexit 0\n")
+        self.assertEqual(self.text("a_test.ktap"), "ok 1 one\n")
+        self.assertEqual(self.text("a_test.log").count("\n"), 3)
+        self.assertIn("lab: done\n", self.text("console"))
+
+    def test_ends(self):
+        for timed_out, lines, status in (("0", (), "died"), ("124", (), "hung"), ("1", ("Kernel panic - not syncing",), "panicked"),
+                                         ("124", ("Kernel panic - not syncing",), "panicked")):
+            with self.subTest(status):
+                self.assertEqual(self.take(timed_out, "lab: begin a_test", *lines), ["b_test"])
+                self.assertEqual(self.text("a_test.status"), status + "\n")
+        self.take("0", "lab: begin a_test", "lab: end a_test", "lab: done")
+        self.assertEqual(self.text("a_test.status"), "died\n")
+
+    def test_what_a_host_sends(self):
+        packed = base64.b64encode(gzip.compress(b"debug_locks: 1\n")).decode()
+        self.take("0", f"lab: file: lockdep_stats {packed[:20]}", f"lab: file: lockdep_stats {packed[20:]}", "lab: done")
+        self.assertEqual(self.text("lockdep_stats"), "debug_locks: 1\n")
+        self.assertNotIn("file:", self.text("console"))
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as said:
+            self.take("0", f"lab: file: lockdep {packed[:20]}")
+        self.assertRegex(said.getvalue(), "the host did not send the whole of lockdep")
+
+
+class Upstream(Case):
+    """Upstream's own tests: the same without and with the series, and as they are listed."""
+
+    def setUp(self):
+        super().setUp()
+        self.file("list", "slow\tx86\ttime\tno reason\n")
+        for variant in ("none", "all"):
+            self.result("x86", variant, "same", "exit 0", "ok 1 one")
+            self.result("x86", variant, "slow", "exit 143", "ok 1 one")
+        self.file("results/20260101-000000-v9/x86.tests", "same\nslow\n")
+
+    def verdict(self):
+        run = upstream.Upstream(self.folder, os.path.join(self.top, "list"), ["x86"], ["none", "all"])
+        run.judge()
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            status = run.report()
+        self.said = out.getvalue()
+        return status
+
+    def test_right(self):
+        self.assertEqual(self.verdict(), 0, self.said)
+
+    def test_wrong(self):
+        for args, sentence in ((("same", "exit 0", "ok 1 one", "!WARNING: made up"), "AMD +same +the kernel reports .*made up"),
+                               (("same", "exit 254", "ok 1 one"), "AMD +same +pass without the series, fail with it"),
+                               (("same", "exit 0", "not ok 1 one"), "AMD +same +subtests differ")):
+            with self.subTest(sentence):
+                self.result("x86", "all", *args)
+                self.assertEqual(self.verdict(), 1)
+                self.assertRegex(self.said, sentence)
+        self.result("x86", "all", "same", "exit 0", "ok 1 one")
+        self.file("list", "")
+        self.assertEqual(self.verdict(), 1)
+        self.assertRegex(self.said, "AMD +slow +time without the series, and pass is what its list says")
+        self.file("list", "slow\tx86\tunsteady\tno reason\n")
+        self.assertEqual(self.verdict(), 0, self.said)
+        self.file("results/20260101-000000-v9/x86.tests", "")
+        self.assertEqual(self.verdict(), 1)
+
+    def test_a_known_report(self):
+        for variant in ("none", "all"):
+            self.result("x86", variant, "same", "exit 0", "ok 1 one", "!WARNING: made up 17")
+        self.assertEqual(self.verdict(), 1)
+        self.file("list", "slow\tx86\ttime\tno reason\nsame\tx86\tpass\tno reason\tmade up N\n")
+        self.assertEqual(self.verdict(), 0, self.said)
+
+
+class Kit(Case):
+    KTAP = ["TAP version 13", "1..2", "# selftests: kvm: a_test", "# 1..2", "# ok 1 one", "# ok 2 two # SKIP no such thing",
+            "ok 1 selftests: kvm: a_test", "# 1..0 # SKIP no", "ok 2 selftests: kvm: b_test # SKIP no"]
+
+    def wrong(self, lines):
+        self.file("kit/kselftest.ktap", "\n".join(lines) + "\n")
+        return " ".join(kit.check_ktap(os.path.join(self.top, "kit")))
+
+    def test_ktap(self):
+        self.assertEqual(self.wrong(self.KTAP), "")
+        self.assertRegex(self.wrong(self.KTAP[1:]), "no version")
+        self.assertRegex(self.wrong(self.KTAP[:5] + self.KTAP[6:]), "planned 2, reported 1")
+        self.assertRegex(self.wrong(self.KTAP[:7]), "2 tests were planned, and 1 reported")
+        self.assertRegex(self.wrong([line.replace(" no such thing", "") for line in self.KTAP]), "a skip without a reason")
+        self.assertRegex(self.wrong([line.replace("ok 2", "ok 3") for line in self.KTAP]), "not number 2")
+
+
+class Reports(unittest.TestCase):
+    def test_heads(self):
+        for line in ("BUG: KASAN: slab-use-after-free in x", "BUG kmalloc-96 (Tainted: G    B): Poison overwritten",
+                     "irq 9: nobody cared (try booting with the \"irqpoll\" option)", "unchecked MSR access error: WRMSR to 0x1",
+                     "WARNING: virt/kvm/pfncache.c:1 at x", "Unable to handle kernel NULL pointer dereference"):
+            self.assertTrue(logs.is_splat(line), line)
+        for line in ("lab: # kernel splat: BUG: x", "kasan: KernelAddressSanitizer initialized", "Linux version 7.3.4"):
+            self.assertFalse(logs.is_splat(line), line)
+
+
+class Real(unittest.TestCase):
+    """Cut from the logs of 7.3.4 in the lab, without the series, on a machine with too much to do: one
+    race was missed, which is red otherwise."""
+
+    def test_cells(self):
+        tests = ["vcpu_exclusive_test", "amd_iommu_ga_log_test", "svm_ga_log_test"]
+        run = Run(DATA, expect.Tables(), "v7.3", ["x86"], ["none"], tests)
+        run.judge()
+        self.assertEqual({key[0]: cell.text for key, cell in run.cells.items()}, {
+            "vcpu_exclusive_test": "red 1/5", "amd_iommu_ga_log_test": "red 2/3", "svm_ga_log_test": "WRONG"})
+        self.assertEqual([sentence.split(": ")[1] for sentence in run.complaints()],
+                         ["none"] * 2)
+        self.assertIn("ga_log.storm_with_slow_wakeups passed and must be red", run.complaints()[0])
+        whys = {sub: why for cell in run.cells.values() for _, sub, why in cell.reds}
+        self.assertRegex(whys["ga_log.destroy_during_wakeup"], "^kernel splat: BUG: KASAN: slab-use-after-free in rcuwait_wake_up")
+        self.assertEqual(whys["ga_notifier.unload_kvm_amd"], "kvm_amd was unloaded while its notifier was running")
+        self.assertEqual(len(run.cells["svm_ga_log_test", "x86", "none"].left_out), 3)
+        self.assertEqual([chance.hit for chance in run.chances()], [False, False])
+
+    def test_a_report_that_is_asked_for(self):
+        """exclusive.hyperv_unlocked: the kernel has the assertion already, and it is known."""
+        log = logs.Log(logs.lines_of(os.path.join(DATA, "x86-none", "vcpu_exclusive_test.log")))
+        found = [(line, sub) for line, sub in log.reports if line.startswith("WARNING: ")]
+        self.assertEqual([sub for _, sub in found], ["exclusive.hyperv_unlocked"])
+        known = expect.Tables().expectations("v7.3", "vcpu_exclusive_test", "x86")
+        self.assertTrue(known.is_known(*found[0]))
+        self.assertFalse(known.is_known(found[0][0], "exclusive.nested_unlocked"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The tables patches/expect, patches/needs and patches/changes, and what follows from
+# them for one kernel.  Any mistake in them is an error with the file and the line.
+
+import collections
+import os
+import re
+
+TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
+
+FIELDS = "test hosts subtests kind reason patches needs bases note".split()
+REDS = ("bug", "assertion", "chance")
+KINDS = ("pass",) + REDS + ("skip", "open", "known")
+TOPICS = """generic-vcpu-creation svm-ga-log xen amd-iommu vgic-pre-init vgic-creation timers
+            lock-docs parallel-creation selftests static-checks""".split()
+
+Change = collections.namedtuple("Change", "slug topic closes untested line")
+Need = collections.namedtuple("Need", "name kernels reason")
+
+
+class Errors(Exception):
+    """One line a mistake: FILE:LINE: SENTENCE."""
+
+
+def expand(text):
+    """a.{b,c} is a.b and a.c, as in a shell."""
+    found = re.search(r"\{([^{}]*)\}", text)
+    if not found:
+        return [text]
+    return [one for middle in found[1].split(",")
+            for one in expand(text[:found.start()] + middle + text[found.end():])]
+
+
+def split_list(text):
+    """The items of a list in which commas in braces do not count."""
+    if text == "-":
+        return []
+    return [one for item in re.split(r",(?![^{]*\})", text) for one in expand(item)]
+
+
+class Reason:
+    """An expression, or several of which each has to match a line."""
+
+    def __init__(self, text):
+        self.text = text
+        self.parts = [re.compile(part) for part in text.split(" && ")]
+
+    def find(self, lines):
+        """The first line that matches the first part, if all parts match some line."""
+        first = next((line for line in lines if self.parts[0].search(line)), None)
+        if all(any(part.search(line) for line in lines) for part in self.parts[1:]):
+            return first
+        return None
+
+
+class Row:
+    def __init__(self, line, fields):
+        self.line = line
+        for name, text in zip(FIELDS, fields + ["-"] * len(FIELDS)):
+            setattr(self, name, text)
+        for name in ("hosts", "subtests", "patches", "needs", "bases"):
+            setattr(self, name, split_list(getattr(self, name)))
+
+
+def rows_of(file, least, most):
+    """The rows of a table, and what is wrong with their form."""
+    rows, errors = [], []
+    with open(file, encoding="utf-8") as table:
+        for number, line in enumerate(table, 1):
+            line = line.rstrip("\n")
+            if not line or line.startswith("#"):
+                continue
+            where = f"{os.path.relpath(file, TOP)}:{number}"
+            fields = line.split("\t")
+            if not least <= len(fields) <= most:
+                errors.append(f"{where}: {len(fields)} fields, and a row has {least} to {most}: separate them by one tab")
+            elif any(f != f.strip() or not f for f in fields):
+                errors.append(f"{where}: a field is empty, or begins or ends with a blank: separate them by one tab, - is none")
+            else:
+                rows.append((where, fields))
+    return rows, errors
+
+
+def rows_of_splats(file):
+    """Of tools/lab/splats: "all" or "lab", and an expression.  Blanks at its end count."""
+    rows, errors = [], []
+    with open(file, encoding="utf-8") as table:
+        for number, line in enumerate(table, 1):
+            line = line.rstrip("\n")
+            if not line or line.startswith("#"):
+                continue
+            who, tab, pattern = line.partition("\t")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                errors.append(f"{os.path.relpath(file, TOP)}:{number}: no regular expression: {error}")
+            if who not in ("all", "lab") or not tab or not pattern or "\t" in pattern:
+                errors.append(f"{os.path.relpath(file, TOP)}:{number}: a row is all or lab, one tab, and an expression")
+            rows.append((who, pattern))
+    return rows, errors
+
+
+def patch_slugs(top=TOP):
+    """For each base, its series: the names of its patches in their order; and all names."""
+    bases, every = {}, set()
+    folder = os.path.join(top, "patches")
+    for base in sorted(os.listdir(folder)):
+        if base.startswith(".") or not os.path.isdir(os.path.join(folder, base)):
+            continue
+        names = sorted(re.sub(r"\.patch$", "", name) for name in os.listdir(os.path.join(folder, base))
+                       if re.match(r"\d{4}-", name) and not name.startswith("0000-"))
+        every.update(name[5:] for name in names)
+        if os.path.exists(os.path.join(folder, base, "base")):
+            bases[base] = [name[5:] for name in names]
+    return bases, every
+
+
+def left_out(base, top=TOP):
+    """What the DKMS package leaves out of a series."""
+    file = os.path.join(top, "patches", base, "dkms")
+    if not os.path.exists(file):
+        return []
+    with open(file, encoding="utf-8") as table:
+        names = [line.split("\t")[0] for line in table if line.strip() and not line.startswith("#")]
+    series = patch_slugs(top)[0][base]
+    return [series[int(name) - 1] if name.isdigit() else name for name in names]
+
+
+class Tables:
+    """All of it, checked."""
+
+    def __init__(self, top=TOP):
+        self.top = top
+        self.series, self.every = patch_slugs(top)
+        self.errors = []
+        self.read_needs()
+        self.read_changes()
+        self.read_expect()
+        if not self.errors:
+            proved = {slug for base in self.series for slug in self.proofs(base)}
+            self.errors += [f"{change.line}: {change.slug} has a test, and a reason why it has none: drop the reason"
+                            for change in self.changes.values() if change.untested and change.slug in proved]
+        if self.errors:
+            raise Errors("\n".join(self.errors))
+
+    def table(self, name, least, most):
+        rows, errors = rows_of(os.path.join(self.top, "patches", name), least, most)
+        self.errors += errors
+        return rows
+
+    def read_needs(self):
+        self.needs = {}
+        for _, (name, kernels, reason) in self.table("needs", 3, 3):
+            self.needs[name] = Need(name, kernels.split(","), None if reason == "-" else reason)
+
+    def read_changes(self):
+        self.changes = {}
+        for where, fields in self.table("changes", 3, 4):
+            change = Change(*fields, *[None] * (4 - len(fields)), where)
+            if change.topic not in TOPICS:
+                self.errors.append(f"{where}: unknown topic {change.topic}: choose from {' '.join(TOPICS)}")
+            if change.slug in self.changes:
+                self.errors.append(f"{where}: {change.slug} is in this table twice")
+            elif change.slug not in self.every:
+                self.errors.append(f"{where}: unknown patch {change.slug}: no patches/*/NNNN-{change.slug}.patch exists")
+            self.changes[change.slug] = change
+        for base, series in self.series.items():
+            for slug in series:
+                if slug not in self.changes:
+                    self.errors.append(f"patches/changes: {slug} of {base} is missing: add a row")
+
+    def read_expect(self):
+        self.rows = []
+        for where, fields in self.table("expect", 4, len(FIELDS)):
+            row = Row(where, fields)
+            wrong = list(self.wrong_with(row))
+            if wrong:
+                self.errors += [f"{where}: {sentence}" for sentence in wrong]
+            else:
+                row.reason = Reason(row.reason)
+                self.rows.append(row)
+        self.check_twice()
+        for row in self.rows:
+            if not (row.kind == "pass" and not row.subtests) and \
+               not any(self.runs(row.test, host, base) for host in row.hosts for base in row.bases or self.series):
+                self.errors.append(f"{row.line}: no base runs {row.test} on {','.join(row.hosts)}: add a row with pass for it")
+
+    def wrong_with(self, row):
+        with open(os.path.join(self.top, "tools/lab/arches"), encoding="utf-8") as table:
+            arches = [line.split()[0] for line in table if line.strip() and not line.startswith("#")]
+        for name, known in (("hosts", arches), ("patches", self.changes), ("needs", self.needs), ("bases", self.series)):
+            for one in getattr(row, name):
+                if one not in known:
+                    yield f"unknown {one} in the field {name}: choose from {' '.join(known)}"
+        if row.kind not in KINDS:
+            yield f"unknown kind {row.kind}: choose from {' '.join(KINDS)}"
+            return
+        if not row.hosts:
+            yield "a row names its hosts"
+        if not row.subtests and row.kind not in ("pass", "known"):
+            yield f"a row of the kind {row.kind} names its subtests"
+        if (row.reason == "-") != (row.kind == "pass"):
+            yield f"a row of the kind {row.kind} has {'no' if row.kind == 'pass' else 'a'} reason"
+        if bool(row.patches) != (row.kind in REDS):
+            yield f"a row of the kind {row.kind} names {'its' if row.kind in REDS else 'no'} patches"
+        if row.kind == "chance" and not row.note.startswith("make "):
+            yield "a row of the kind chance has a note: the command that hits it, make ..."
+        if row.kind in ("open", "known") and row.note == "-":
+            yield f"a row of the kind {row.kind} has a note: why, or where this is public"
+        try:
+            Reason(row.reason)
+        except re.error as error:
+            yield f"the reason is no regular expression: {error}"
+
+    def check_twice(self):
+        seen = {}
+        for row in self.rows:
+            for base in row.bases or self.series:
+                for host in row.hosts:
+                    for sub in row.subtests or ["-"]:
+                        key = (row.test, host, sub, base, row.kind, row.reason.text, tuple(row.needs))
+                        if row.kind in ("pass", "skip", "open"):
+                            key = key[:5]
+                        if key in seen and seen[key] is not row:
+                            self.errors.append(f"{row.line}: the same as {seen[key].line} for {sub} on {host}, {base}")
+                        seen[key] = row
+
+    def runs(self, test, host, base):
+        return any(row.kind == "pass" and not row.subtests and row.test == test and host in row.hosts and
+                   (not row.bases or base in row.bases) for row in self.rows)
+
+    def tests(self, base, host, kernel="lab"):
+        """The tests of a host, in their order."""
+        return [row.test for row in self.rows
+                if row.kind == "pass" and not row.subtests and host in row.hosts and
+                (not row.bases or base in row.bases) and
+                all(kernel in self.needs[need].kernels for need in row.needs)]
+
+    def proofs(self, base):
+        """What lab-patches runs: of each patch the rows that it, as the last one, turns green."""
+        series = self.series[base]
+        found = collections.OrderedDict((slug, []) for slug in series)
+        for row in self.rows:
+            mine = [slug for slug in series if slug in row.patches]
+            hosts = [host for host in row.hosts if row.test in self.tests(base, host)]
+            if mine and hosts and row.kind in ("bug", "assertion") and (not row.bases or base in row.bases) and \
+               all("lab" in self.needs[need].kernels for need in row.needs):
+                found[mine[-1]].append((row, hosts))
+        return collections.OrderedDict((slug, rows) for slug, rows in found.items() if rows)
+
+    def expectations(self, base, test, host, kernel="lab"):
+        return Expectations(self, base, test, host, kernel)
+
+
+class Expectations:
+    """What one test has to show on one host of a base.  Of each red subtest: its rows, each
+    with those of its patches that the base has."""
+
+    def __init__(self, tables, base, test, host, kernel):
+        self.reds, self.skips, self.opens = {}, {}, {}
+        self.known = []
+        self.green = set()
+        series = tables.series[base]
+        for row in tables.rows:
+            if row.test != test or host not in row.hosts or (row.bases and base not in row.bases):
+                continue
+            lacking = [tables.needs[need] for need in row.needs if kernel not in tables.needs[need].kernels]
+            skip = next((need.reason for need in lacking if need.reason), None)
+            mine = [slug for slug in series if slug in row.patches]
+            if lacking and not skip:
+                continue
+            if row.kind == "known":
+                self.known.append((row.subtests, row.reason))
+            for sub in row.subtests if row.kind != "known" else []:
+                if skip:
+                    self.skips[sub] = Reason("^" + re.escape(skip))
+                elif row.kind == "skip":
+                    self.skips[sub] = row.reason
+                elif row.kind == "open":
+                    self.opens[sub] = row.reason
+                elif mine:
+                    self.reds.setdefault(sub, []).append((row, mine))
+                else:
+                    self.green.add(sub)
+        for sub in self.skips:
+            self.reds.pop(sub, None)
+            self.green.discard(sub)
+
+    def is_known(self, line, subtest):
+        return any((not subtests or subtest in subtests) and reason.find([line]) for subtests, reason in self.known)
+
+    def to_come(self, subtest, applied):
+        """The rows of a subtest that have a patch which is not applied."""
+        return [row for row, mine in self.reds.get(subtest, []) if not applied.issuperset(mine)]
+
+    def declared(self):
+        return list(self.reds) + [sub for sub in self.green if sub not in self.reds]
