@@ -23,14 +23,6 @@ tests()
 	results tests "$BASE" "$1" --any "${2:-}" | paste -sd' '
 }
 
-# unloaders ARCH: the tests that unload kvm_amd.
-unloaders()
-{
-	[ "$1" = x86 ] || return 0
-	(cd "$TOP/tools/testing/selftests/kvm" && grep -lw -e unload_kvm_amd -e race_unload_kvm_amd ./*.c x86/*.c) |
-	sed 's#.*/##; s#\.c$##' | paste -sd' '
-}
-
 # upstream FILE: of the tree that the tests are built in.
 upstream()
 {
@@ -79,7 +71,6 @@ fill()
 		ALL_TESTS='$ALL'
 		# What reports of the kernel tell of, where it lacks the series.
 		HARMFUL='$(tests "$1" 'kernel splat: ')'
-		UNLOAD='$(unloaders "$1")'
 		CANARY='$CANARY'
 	EOT
 	key=$(cd "$KIT" && find . -type f | sort | xargs sha256sum | hash_of)

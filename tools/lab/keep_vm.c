@@ -9,19 +9,31 @@
  * was scheduled out then is never loaded again, and the host hangs in KVM_RUN,
  * although its memory has the new code.  With a VM that stays, there is no first
  * one and no last one.
+ *
+ * With "mapping" no file descriptor shows the VM: a vCPU is mapped, and all are closed.
  */
 #include <err.h>
 #include <fcntl.h>
 #include <unistd.h>
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
-int main(void)
+int main(int argc, char *argv[])
 {
-	int kvm = open("/dev/kvm", O_RDWR);
+	int kvm = open("/dev/kvm", O_RDWR), vm, vcpu;
 
-	if (kvm < 0 || ioctl(kvm, KVM_CREATE_VM, 0ul) < 0)
+	vm = ioctl(kvm, KVM_CREATE_VM, 0ul);
+	if (vm < 0)
 		err(1, "KVM_CREATE_VM");
+	if (argc > 1) {
+		vcpu = ioctl(vm, KVM_CREATE_VCPU, 0ul);
+		if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, vcpu, 0) == MAP_FAILED)
+			err(1, "mapping a vCPU");
+		close(vcpu);
+		close(vm);
+		close(kvm);
+	}
 	for (;;)
 		pause();
 }

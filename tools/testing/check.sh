@@ -73,7 +73,7 @@ scripts()
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" \
-		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/session.sh \
+		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
 		"$TOP/debian/kvm-lifecycle-dkms.postinst"
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
@@ -266,6 +266,104 @@ proof_tests()
 	accepts 'lab-patches: and it is run, with those after it' diff "$WORK/wanted" "$WORK/changed"
 }
 
+# vms FUNCTION: who that names, of what there is in $KIT_PROC and $KIT_SYS.
+vms()
+{
+	WORK=/ours sh -c '. "$0/vms.sh"; "$1"; status=$?; echo "$VMS"; exit $status' "$TOP/tools/kit/host" "$1"
+}
+
+nobody_has_vms()
+{
+	! vms "$1"
+}
+
+# someone PID NAME TARGET [VARIABLE]: a process that has this open.
+someone()
+{
+	mkdir -p "$KIT_PROC/$1/fd"
+	echo "$2" >"$KIT_PROC/$1/comm"
+	ln -s "$3" "$KIT_PROC/$1/fd/5"
+	: >"$KIT_PROC/$1/exe"
+	printf 'A=b\0%s\0' "${4:-}" >"$KIT_PROC/$1/environ"
+}
+
+# Whose VMs a kit sees, and that it does nothing beside them.
+others_tests()
+{
+	export KIT_PROC="$WORK/proc" KIT_SYS="$WORK/sys"
+	mkdir -p "$KIT_PROC/self/fd" "$KIT_PROC/self/ns" "$KIT_PROC/sys/kernel" "$KIT_PROC/sys/vm" "$KIT_SYS"
+	: >"$KIT_PROC/cmdline"
+	someone 10 editor /dev/null
+	accepts 'kit: nobody has VMs' nobody_has_vms others_use_kvm
+	someone 20 'one vmm' anon_inode:kvm-vm
+	someone 21 vmm2 /dev/kvm
+	someone 22 vmm3 'anon_inode:[kvm-gmem]'
+	accepts 'kit: whose VMs there are' vms others_use_kvm
+	said 'kit: each of them' '^one vmm \(process 20\), vmm2 \(process 21\), vmm3 \(process 22\)$'
+	if [ "$(id -u)" -eq 0 ]; then
+		for option in '' -u --load-modules -d -p; do
+			refuses "kit: beside VMs, run${option:+ $option}" \
+				'^run: others use KVM, and a run may break their VMs: one vmm \(process 20\), .*; end them, or add --force$' \
+				"$run" $option -o "$WORK/kit/refused"
+		done
+		refuses 'kit: beside VMs, modules are not touched whatever is forced' \
+			"^run: others use KVM, and its modules are not touched meanwhile: one vmm " "$run" --force --load-modules
+		accepts 'kit: and nothing is done' [ ! -e "$WORK/kit/refused" ]
+	else
+		skipped 'kit: what it refuses beside VMs' 'needs root'
+	fi
+	rm -r "$KIT_PROC"/2?
+
+	printf '#!/bin/sh\necho "ls: /proc/9/fd: Permission denied" >&2\n/bin/ls "$@"\nexit 1\n' >"$WORK/kit/ls"
+	chmod +x "$WORK/kit/ls"
+	accepts 'kit: a look that fails' env PATH="$WORK/kit:$PATH" sh -c '. "$0"; others_use_kvm && echo "$VMS"' "$WORK/kit/vms.sh"
+	said 'kit: counts as somebody' '^perhaps somebody, since it cannot be told \(ls: /proc/9/fd: Permission denied\)$'
+	rm "$WORK/kit/ls"
+	ln -s 'pid:[4026532999]' "$KIT_PROC/self/ns/pid"
+	accepts 'kit: in a container' vms others_use_kvm
+	said 'kit: counts as somebody' '^perhaps somebody, .*outside of this container'
+	mkdir -p "$KIT_SYS/kernel/debug/kvm/666-9"
+	accepts 'kit: but debugfs shows all VMs' vms others_use_kvm
+	said 'kit: also one that no process shows' '^a VM is left \(process 666\)$'
+	accepts 'kit: during a run, a test has left it' nobody_has_vms others_came
+	someone 666 vmm anon_inode:eventfd
+	accepts 'kit: a VM that is in no file descriptor' vms others_came
+	said 'kit: has a process' '^vmm \(process 666\)$'
+	rm -r "$KIT_PROC/666" "$KIT_SYS/kernel" "$KIT_PROC/self/ns/pid"
+	someone 30 vcpu_test anon_inode:kvm-vcpu:0 WORK=/ours
+	accepts "kit: a test's own VM" nobody_has_vms others_came
+	someone 31 vmm anon_inode:kvm-vcpu:0 WORK=/ours.not
+	accepts 'kit: and the VM of others beside it' vms others_came
+	said 'kit: is theirs' '^vmm \(process 31\)$'
+	rm "$KIT_PROC/31/exe"
+	accepts 'kit: who is about to be gone' nobody_has_vms others_came
+	rm -r "$KIT_PROC"/3?
+	mkdir -p "$KIT_SYS/module/kvm/holders/kvm_lifecycle" "$KIT_SYS/module/kvm/holders/kvm_one"
+	echo 1 >"$KIT_SYS/module/kvm/holders/kvm_lifecycle/refcnt"
+	accepts 'kit: the count of kvm_lifecycle' nobody_has_vms others_use_kvm
+	echo 1 >"$KIT_SYS/module/kvm/holders/kvm_one/refcnt"
+	accepts 'kit: the count of a module' vms others_use_kvm
+	said 'kit: counts as somebody' '^whoever uses kvm_one$'
+	rm -r "$KIT_SYS/module"
+	mv "$KIT_PROC/self" "$KIT_PROC/elsewhere"
+	accepts 'kit: without processes' vms others_use_kvm
+	said 'kit: it cannot be told' '^perhaps somebody, since it cannot be told \(no process can be seen\)$'
+	mv "$KIT_PROC/elsewhere" "$KIT_PROC/self"
+
+	[ "$(id -u)" -eq 0 ] || return 0
+	for name in kernel/panic_on_warn kernel/warn_limit kernel/panic_on_oops kernel/panic_on_rcu_stall \
+		kernel/hung_task_panic kernel/softlockup_panic kernel/hardlockup_panic vm/panic_on_oom; do
+		echo 2 >"$KIT_PROC/sys/$name"
+		refuses "kit: with $name" "^run: the tests look for what the kernel reports, .*: sysctl -w ${name%/*}\.${name#*/}=0, if nobody relies on it\$" "$run"
+		echo 0 >"$KIT_PROC/sys/$name"
+	done
+	for name in panic_on_taint=0x1000 kasan.fault=panic; do
+		echo "quiet $name ro" >"$KIT_PROC/cmdline"
+		refuses "kit: with $name" "^run: .*: boot without $name\$" "$run"
+	done
+	echo 'quiet kasan.fault=report' >"$KIT_PROC/cmdline"
+}
+
 # What a kit says before it touches anything, and what it makes of what tests say.
 kit_tests()
 {
@@ -287,8 +385,9 @@ kit_tests()
 	cp "$TOP"/tools/kit/host/* "$WORK/kit/"
 	printf '#!/bin/sh\n' >"$WORK/kit/kvm/one_test"
 	chmod +x "$WORK/kit/kvm/one_test"
-	printf '%s\n' ARCH=x86 MACHINE=x86_64 "ALL_TESTS='one_test other_test'" HARMFUL= UNLOAD= CANARY= VERSION=none >"$WORK/kit/about"
+	printf '%s\n' ARCH=x86 MACHINE=x86_64 "ALL_TESTS='one_test other_test'" HARMFUL= CANARY= VERSION=none >"$WORK/kit/about"
 	run=$WORK/kit/run
+	others_tests
 	accepts 'kit: the table of needs has four fields a row' awk -F'\t' '!/^#/ && NF != 4 { print; bad = 1 } END { exit bad }' "$WORK/kit/needs"
 	refuses 'kit: not as root' '^run: the tests need root: sudo ./run$' as_nobody "$run"
 	refuses 'kit: an unknown option' '^run: unknown option --all: see ./run -h$' "$run" --all

@@ -41,28 +41,66 @@ on_host()
 				grep -H '' /sys/module/kvm*/parameters/* /sys/kernel/debug/fail*/* /sys/kernel/slab/*/failslab 2>/dev/null
 				cat /sys/fs/cgroup/cgroup.subtree_control
 				find /sys/fs/cgroup -type d
+				mount -t tracefs tracefs /sys/kernel/tracing
+				ls /sys/kernel/tracing/instances
+				umount /sys/kernel/tracing
 				grep debugfs /proc/mounts
 				ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c kvm-v
 				ls /tmp
 				ps -o comm | grep -c '_test$'
 			}
 
+			# What goes on during a run: it is interrupted where a test has turned the
+			# knobs of fault injection, ...
+			faults()
+			{
+				interrupt_if grep -q Y /sys/kernel/debug/failslab/task-filter
+			}
+
+			# ... or parameters of KVM.
+			parameters()
+			{
+				cat /sys/module/kvm/parameters/* >../parameters 2>/dev/null
+				interrupt_if sh -c '! cat /sys/module/kvm/parameters/* 2>/dev/null | cmp -s - ../parameters'
+			}
+
+			interrupt_if()
+			{
+				while :; do
+					! "$@" || kill -INT $(cat ../pid)
+					sleep 0.2
+				done
+			}
+
+			# Somebody comes with a VM while this test runs.
+			visitor()
+			{
+				until ps -o comm | grep -q "^$1"; do
+					sleep 0.2
+				done
+				/bin/keep_vm &
+				vm=$!
+				trap 'kill $vm; exit' TERM
+				wait $vm
+			}
+
 			# kit NAME STATUS ARGUMENT...: the kit ends so, and leaves the host as it was.
+			# MEANWHILE is what goes on during this run.
+			MEANWHILE=true
 			kit()
 			{
 				name=$1 want=$2
 				shift 2
 				rm -rf results
 				state >../before
-				# Where a test has turned the knobs of fault injection.
-				while [ "$want" = 130 ]; do
-					! grep -q Y /sys/kernel/debug/failslab/task-filter || kill -INT $(cat ../pid)
-					sleep 0.2
-				done &
-				interrupter=$!
+				$MEANWHILE &
+				meanwhile=$!
+				MEANWHILE=true
 				sh -c 'echo $$ >../pid; exec ./run "$@"' sh --limit 1500 "$@" 2>&1
 				got=$?
-				kill $interrupter 2>/dev/null
+				kill $meanwhile 2>/dev/null
+				wait $meanwhile
+				[ -e results ] || echo "@ $name has done nothing"
 				state >../after
 				[ "$got" = "$want" ] && echo "@ $name ends as it must" || echo "@ $name exit status $got"
 				diff ../before ../after && echo "@ $name leaves the host as it was"
@@ -80,21 +118,37 @@ on_host()
 x86_hosts()
 {
 	on_host x86 all whole <<-EOT
-		kit whole 0 --unsafe $(short -t xen_evtchn_target_test -t vcpu_exclusive_test -t svm_ga_log_test)
+		kit whole 0 --unsafe --load-modules --parameters $(short -t xen_evtchn_target_test -t vcpu_exclusive_test -t svm_ga_log_test)
 	EOT
 	on_host x86 all safe <<-'EOT'
 		umount /sys/kernel/debug
-		kit safe 0 -t vcpu_exclusive_test -t xen_evtchn_target_test
+		kit safe 0 -t vcpu_index_test -t vcpu_create_test -t svm_ga_log_test
 		mount -t debugfs debugfs /sys/kernel/debug
 	EOT
 	on_host x86 all foreign <<-'EOT'
 		/bin/keep_vm &
-		vm=$!
+		vms=$!
+		/bin/keep_vm mapping &
+		vms="$vms $!"
 		sleep 1
-		kit foreign 2 --unsafe
-		kit foreign_modules 2 --load-modules
-		kit forced 4 --unsafe --force -t amd_iommu_ga_log_test
-		kill $vm
+		kit foreign 2 -t vcpu_index_test
+		kit foreign_unsafe 2 --unsafe -t vcpu_index_test
+		kit foreign_modules 2 --load-modules --force -t vcpu_index_test
+		kit forced 0 --unsafe --force -t amd_iommu_ga_log_test
+		kill $vms
+		MEANWHILE='visitor vcpu_index_test'
+		kit late 0 -t vcpu_index_test -t xen_evtchn_target_test
+	EOT
+	on_host x86 all panics <<-'EOT'
+		sysctl -w kernel.panic_on_warn=1 vm.panic_on_oom=1
+		kit panics 2 -t vcpu_index_test
+		sysctl -w kernel.panic_on_warn=0 vm.panic_on_oom=0
+	EOT
+	# Beside nothing else, the storms take their minute.
+	on_host x86 all parameters <<-'EOT'
+		MEANWHILE=parameters
+		kit parameters 130 --unsafe --parameters -t vcpu_lifecycle_stress -t xen_evtchn_target_test
+		kit kept 0 --unsafe -t vcpu_lifecycle_stress
 	EOT
 	on_host x86 all no_module <<-'EOT'
 		rm kvm_lifecycle.ko
@@ -105,7 +159,8 @@ x86_hosts()
 		kit other_module 4 --unsafe -t xen_evtchn_target_test
 	EOT
 	on_host x86 all interrupted <<-'EOT'
-		kit interrupted 130 --unsafe -t vcpu_index_test -t xen_evtchn_target_test
+		MEANWHILE=faults
+		kit interrupted 130 --unsafe -t vcpu_create_fault_test -t xen_evtchn_target_test
 	EOT
 	on_host x86 all avic_off <<-'EOT'
 		rmmod kvm_amd
@@ -125,12 +180,22 @@ x86_hosts()
 arm64_hosts()
 {
 	on_host arm64 all whole <<-EOT
-		kit whole 0 --unsafe --force $(short -t vcpu_index_test -t vgic_create_race_test -t timer_failed_vcpu_test)
+		kit whole 0 --unsafe --force --parameters $(short -t vcpu_index_test -t vgic_create_race_test -t timer_failed_vcpu_test)
 	EOT
 	on_host arm64 all foreign <<-'EOT'
-		kit foreign 2 --unsafe
+		/bin/keep_vm mapping &
+		vm=$!
+		sleep 1
+		kit foreign 2 -t vcpu_index_test
+		kit foreign_unsafe 2 --unsafe -t vcpu_index_test
+		kill $vm
+		sysctl -w kernel.panic_on_oops=1
+		kit panics 2 --force -t vcpu_index_test
+		sysctl -w kernel.panic_on_oops=0
+		kit safe 0 --force -t vcpu_index_test -t vgic_create_race_test
 	EOT
 	on_host arm64 all interrupted <<-'EOT'
+		MEANWHILE=faults
 		kit interrupted 130 --unsafe --force -t vgic_redist_slot_test -t vgic_create_race_test
 	EOT
 	on_host arm64 none red <<-'EOT'
@@ -191,7 +256,8 @@ nothing_names_the_host()
 	! grep -r -e the-name-of-this-host "$WORK/results/$1"/*/
 }
 
-# judge ARCH SKIPPED: so many subtests have to skip even with all that a host can have.
+# judge ARCH SKIPPED PANICS: so many subtests have to skip even with all that a host can
+# have; with these settings it does not run.
 judge()
 {
 	for name in $(cat "$WORK/cache/tests/$1"/* | tr -d '\0' | sed -n 's/^[A-Z0-9=]* *kit \([a-z_]*\) [0-9].*/\1/p' | sort -u); do
@@ -199,14 +265,22 @@ judge()
 		in_file "$1: $name leaves the host as it was" "$1.said" "^@ $name leaves the host as it was"
 		folder=$WORK/results/$1/$name
 		[ -d "$folder" ] || continue
-		[ "$name" = interrupted ] || accepts "$1: $name: KTAP, and a reason for each skip" results kit ktap "$folder"
+		grep -q '^Bail out!' "$folder/kselftest.ktap" || accepts "$1: $name: KTAP, and a reason for each skip" results kit ktap "$folder"
 		accepts "$1: $name: JUnit" results kit junit "$folder"
 	done
 	accepts "$1: nothing names the host" nothing_names_the_host "$1"
 	in_file "$1: all passes with the series" "$1/whole/summary.txt" "^all +[1-9][0-9]* +0 +$2\$"
 	in_file "$1: the kernel's reports are counted" "$1/whole/summary.txt" '^reports: +[0-9]+ lines of kernel.log'
 	in_file "$1: the series is seen" "$1/whole/summary.txt" '^series: +yes'
-	in_file "$1: no --unsafe while others run VMs" "$1.said" '^run: others run VMs, which --unsafe may break: keep_vm \(process [0-9]+\); end them'
+	in_file "$1: nothing is run while others run VMs" "$1.said" \
+		'^run: others use KVM, and a run may break their VMs: keep_vm \(process [0-9]+\), keep_vm \(process [0-9]+\); end them, or add --force$'
+	in_file "$1: nor where a report of the kernel ends the machine" "$1.said" \
+		"^run: the tests look for what the kernel reports, and a report ends this machine: sysctl -w $3, if nobody relies on it\$"
+	for name in foreign foreign_unsafe panics; do
+		in_file "$1: $name: and nothing is done" "$1.said" "^@ $name has done nothing"
+	done
+	in_file "$1: without --unsafe, what would damage the kernel is skipped" "$1/safe/kselftest.ktap" \
+		'^ok [23] selftests: kvm: [a-z_]* # SKIP it damages a kernel without the series, .*not looked for without --unsafe'
 	in_file "$1: an interrupted run says so" "$1/interrupted/kselftest.ktap" '^Bail out! interrupted'
 	in_file "$1: and in the summary" "$1/interrupted/summary.txt" '^Bail out! interrupted; 2 of 2 tests did not come to their end$'
 	in_file "$1: without the series, its lack is seen" "$1/red/summary.txt" '^series: +no'
@@ -221,8 +295,13 @@ x86_judged()
 	in_file 'x86: and why' x86/red/junit.xml 'message="[^"]*the target was changed to vCPU[01], the event went to [01]"'
 	in_file 'x86: skipped without an IOMMU that posts interrupts' x86/whole/summary.txt \
 		'this IOMMU has no virtual APIC mode \(its features are 0x[0-9a-f]+\): real entries in the GA Log take '
-	in_file 'x86: no modules are loaded while others run VMs' x86.said "^run: others run VMs, and KVM's modules are not touched meanwhile: keep_vm "
-	in_file 'x86: skipped with --force' x86/forced/summary.txt '^ *it unloads a module of KVM, and others run VMs: keep_vm '
+	in_file 'x86: no modules are loaded while others run VMs' x86.said "^run: others use KVM, and its modules are not touched meanwhile: keep_vm "
+	in_file 'x86: skipped with --force' x86/forced/summary.txt 'it unloads kvm_amd, and loads it again: \./run --load-modules$'
+	in_file 'x86: somebody comes with a VM: what has begun ends' x86/late/kselftest.ktap '^ok 1 selftests: kvm: vcpu_index_test$'
+	in_file 'x86: and no other test begins' x86/late/kselftest.ktap \
+		'^ok 2 selftests: kvm: xen_evtchn_target_test # SKIP others use KVM: keep_vm \(process [0-9]+\): they have come since this run began'
+	in_file 'x86: no parameter is written' x86/kept/kselftest.ktap '^# # calls: set_param( EPERM [0-9]+)?$'
+	in_file 'x86: skipped without --parameters' x86/kept/summary.txt 'it writes parameters of KVM that all VMs share: \./run --parameters$'
 	in_file 'x86: skipped without --unsafe' x86/safe/summary.txt 'without unsafe=1: this test drives KVM from inside: \./run --unsafe$'
 	in_file 'x86: skipped without kvm_lifecycle' x86/no_module/summary.txt \
 		"kvm_lifecycle is not loaded: the kernel's headers are not in /lib/modules/[^ ]*, and no kvm_lifecycle\.ko is in the kit's folder"
@@ -257,8 +336,8 @@ for arch in $ARCH; do
 	collect "$arch"
 	case $arch in
 	# What takes an IOMMU that posts interrupts.
-	x86)	judge "$arch" 3 ;;
-	*)	judge "$arch" 0 ;;
+	x86)	judge "$arch" 3 'kernel\.panic_on_warn=0 vm\.panic_on_oom=0' ;;
+	*)	judge "$arch" 0 'kernel\.panic_on_oops=0' ;;
 	esac
 done
 [ -z "${KEEP:-}" ] || cp -r "$WORK/results" "$KEEP"

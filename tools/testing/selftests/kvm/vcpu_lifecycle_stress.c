@@ -524,6 +524,8 @@ static struct param {
 
 static int do_set_param(struct thread *t, const u64 *a)
 {
+	if (change_missing("parameters"))
+		return -EPERM;
 	return fault_knob_write(params[a[0]].path, params[a[0]].values[a[1]]);
 }
 
@@ -2360,7 +2362,7 @@ static bool run_program(const struct program *p, unsigned int stuck_s, struct fa
 	}
 	if (!reap_all(pid))
 		fails(f, "left process", "left: a process doesn't end %d s after SIGKILL", END_S);
-	if (has_call(p, "set_param"))
+	if (has_call(p, "set_param") && !change_missing("parameters"))
 		restore_params();
 
 	start = now_ms();
@@ -2473,6 +2475,8 @@ static const char *theme_missing(const struct theme *theme)
 		snprintf(reason, sizeof(reason), "%s: %s", theme->file, strerror(errno));
 		missing = reason;
 	}
+	if (!missing && (theme->calls & PARAMS))
+		missing = change_missing("parameters");
 #ifdef __x86_64__
 	if (!missing && (theme->calls & XEN) && !kvm_has_cap(KVM_CAP_XEN_HVM))
 		missing = "KVM has no support for Xen guests";
