@@ -67,6 +67,12 @@ header()
 	ROOT="$WORK/root" "$TOP/virt/kvm/identity.sh" "$_kvm" 1.0 "$WORK/tree" "$@"
 }
 
+without_gzip()
+(
+	PATH=$WORK/bin
+	header "$@"
+)
+
 # is NAME WANTED m|y [FILE...]: those IDs, named by their digits, and nothing else is said.
 is()
 {
@@ -104,6 +110,14 @@ scripts()
 	is 'compressed modules' 'kvm=1 kvm_amd=2 kvm_intel=3 kernel=4' m xz vmlinux
 	gzip -c "$WORK/vmlinux" >"$WORK/vmlinux.gz"
 	is 'a compressed kernel' 'kernel=4' y vmlinux.gz
+
+	mkdir "$WORK/bin"
+	for tool in sh mktemp rm cp cat od tr head tail sed grep cut sort wc readelf; do
+		ln -s "$(command -v "$tool")" "$WORK/bin/"
+	done
+	refuses 'no command to unpack it with' \
+		'^kvm_lifecycle: .*/vmlinux\.gz does not have one build ID, as gzip is not installed: name ' \
+		without_gzip y vmlinux.gz
 
 	image Image
 	note Image 5

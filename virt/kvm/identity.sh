@@ -112,6 +112,7 @@ ids()
 	esac
 	# An image may have its payload's size behind it, which is no part of the archive.
 	if [ -n "$_unpack" ]; then
+		command -v "${_unpack%% *}" >/dev/null || echo ", as ${_unpack%% *} is not installed" >"$WORK/why"
 		$_unpack <"$1" >"$1.in" 2>/dev/null || :
 	else
 		payload "$1" >"$1.in"
@@ -136,6 +137,12 @@ modules_in()
 			[ ! -f "$_file" ] || echo "$_file"
 		done
 	done
+}
+
+# why: the command that is missing, if it was one.
+why()
+{
+	cat "$WORK/why" 2>/dev/null || :
 }
 
 # take FILE: as one of those that kvm_lifecycle is for.
@@ -171,7 +178,7 @@ for named; do
 	[ -n "$files" ] || die "there is no kvm.ko in $named: name the folder that KVM's modules are in, in KVML_KVM="
 	for file in $files; do
 		[ -f "$file" ] || die "there is no $file: KVML_KVM= takes the absolute paths of KVM's modules and of the kernel"
-		take "$file" || die "$file does not have one build ID: name KVM's modules, or vmlinux, in KVML_KVM="
+		take "$file" || die "$file does not have one build ID$(why): name KVM's modules, or vmlinux, in KVML_KVM="
 	done
 done
 for folder in "$OBJTREE"/arch/*/kvm "$ROOT/lib/modules/$RELEASE"/kernel/arch/*/kvm; do
@@ -189,7 +196,7 @@ done
 
 unknown()
 {
-	echo "kvm_lifecycle: warning: the build ID of $1 is not known, and the module will not open $2: build it again with KVML_KVM=/path/to/$3" >&2
+	echo "kvm_lifecycle: warning: the build ID of $1 is not known$(why), and the module will not open $2: build it again with KVML_KVM=/path/to/$3" >&2
 }
 
 case $KVM in
