@@ -180,12 +180,14 @@ check:
 	@tools/testing/series.sh
 	@tools/testing/coccinelle.sh
 	@tools/testing/dkms.sh
+	@tools/testing/identity.sh scripts
 	@tools/testing/lockorder.sh
 
-##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab)
+##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab); kvm_lifecycle refuses another KVM
 .PHONY: check-hosts
 check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
+	@BASE='$(BASES)' ARCH='$(ARCH)' tools/testing/identity.sh hosts
 
 # All bases at each push would take longer than CI has: of those that are not the
 # default the series is compiled, unless BASES says that all of it is to be done, or
@@ -238,4 +240,4 @@ clean-cache:
 clean:
 	rm -rf results
 	find . -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
-		-o -name modules.order -o -name Module.symvers | xargs rm -f
+		-o -name kvm_lifecycle_built_for.h -o -name modules.order -o -name Module.symvers | xargs rm -f

@@ -383,6 +383,15 @@ kmake()
 		CC="ccache $_cc" HOSTCC="ccache gcc" -s -j"$JOBS" "$@"
 }
 
+# kvm_of FOLDER: KVML_KVM for the kernel that build.sh has left in there.
+kvm_of()
+{
+	{
+		find "$1/modules" -name 'kvm*.ko'
+		echo "$1/image"
+	} | sort | paste -sd' '
+}
+
 # get_tree BASE: have this kernel with its series in git, in $TREE, for the rest of
 # the run.
 # shellcheck disable=SC2034 # it is for who calls this
@@ -411,6 +420,15 @@ prepare()
 		"$TOP/tools/lab/tests.sh" "$_base" "$_arch" "$@"
 		"$TOP/tools/lab/busybox.sh" "$_arch"
 	done
+}
+
+# make_look ARCH FOLDER: the test that looks whether kvm_lifecycle knows KVM.
+make_look()
+{
+	arch_env "$1"
+	cp "$TOP/tools/testing/other-kvm.sh" "$2/other_kvm"
+	"${CROSS}gcc" -D_GNU_SOURCE -Wall -Werror -static -o "$2/look" "$TOP/tools/testing/look.c" ||
+		die "cannot build look.c for $1: see above"
 }
 
 # run_hosts: boot what standard input says: host.sh's arguments, a line a host.

@@ -308,8 +308,9 @@ compile_modules()
 			cp "$SRC/arch/x86/kvm/${module%:*}.ko" "$TOP/"
 		done
 	fi
+	# That of the modules which were just built; else it is the kernel's own.
 	if x86; then
-		make -C "$SRC" O="$OBJ" M="$TOP" modules
+		make -C "$SRC" O="$OBJ" M="$TOP" KVML_KVM="$(! kvm || echo "$TOP")" modules
 	else
 		make -C "$HEADERS" M="$TOP" modules
 	fi

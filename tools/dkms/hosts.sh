@@ -248,6 +248,18 @@ check_loaded()
 	step "$host, $3: $2"
 }
 
+# kvm_lifecycle opens its files with the KVM that it was built for, and with no other:
+# where the package has been installed and the host not rebooted, the distribution's.
+check_lifecycle()
+{
+	for variant in none all; do
+		file=$RESULTS/x86-$variant/other_kvm
+		grep -qx 'exit 0' "$file.status" || die "$host, $variant: kvm_lifecycle does not know its KVM: see $file.log"
+	done
+	grep -q '^ok [0-9]* global\.pending$' "$file.ktap" || die "$host: no other KVM was tried: see $file.log"
+	step "$host, the package installed: kvm_lifecycle opens nothing before the reboot, and its files after it"
+}
+
 prove()
 {
 	host=$1
@@ -267,19 +279,23 @@ prove()
 	from=$(tests_base "$BASE")
 	"$TOP/tools/lab/source.sh" "$from"
 	"$TOP/tools/lab/tests.sh" "$from" x86
-	ln -sfn "$(readlink "$CACHE/tests/$from-x86")" "$CACHE/tests/$host-x86"
+	rm -rf "${CACHE:?}/tests/$host-x86"
+	mkdir "$CACHE/tests/$host-x86"
+	ln -s "$(readlink "$CACHE/tests/$from-x86")"/* "$CACHE/tests/$host-x86/"
+	make_look x86 "$CACHE/tests/$host-x86"
 
 	RESULTS=$(new_results "$host")
 	known=$(known_tests "$BASE" x86 debian)
 	tests=$(echo "$known" | if [ -n "$TEST" ]; then grep -xF "$(printf '%s\n' $TEST)"; else cat; fi) ||
 		die "unknown TEST=$TEST: choose from $(echo "$known" | paste -sd' ')"
 	for variant in none all; do
-		echo "$host x86 $variant $RESULTS/x86-$variant" $tests
+		echo "$host x86 $variant $RESULTS/x86-$variant" $tests other_kvm
 	done | run_hosts
 	judge --base "$BASE" --hosts x86 --variants 'none all' --tests "$TEST" --kernel debian --kind "$host" ||
 		die "$host: not every cell is as it must be: see above, and the logs in $RESULTS"
 	check_loaded none 'kvm: stock' 'the package removed'
 	check_loaded none 'kvm_amd: stock' 'the package removed'
+	check_lifecycle
 	check_loaded all 'status: the patched KVM is installed, and what is loaded of KVM is patched' 'the package installed'
 }
 

@@ -11,13 +11,14 @@ arch_env "$ARCH"
 KERNEL_OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 OUT=$CACHE/module/${KERNEL_OUT##*/}
 LOG=$CACHE/logs/module-$BASE-$ARCH-$PATCHES.log
-KEY=$(cd "$TOP" && hash_files Kbuild $(find virt arch drivers -name '*.[ch]' -o -name Kbuild | sort))
+KEY=$(cd "$TOP" && hash_files Kbuild $(find virt arch drivers -name '*.[ch]' -o -name '*.sh' -o -name Kbuild | sort))
 
 build_module()
 {
 	mkdir -p "$OUT.tmp"
 	(cd "$TOP" && cp -r --parents Kbuild virt arch drivers "$OUT.tmp") &&
-	kmake "$ARCH" "$KERNEL_OUT/build" "$KERNEL_OUT/build" M="$OUT.tmp" W=1 KCSAN_SANITIZE=n modules
+	kmake "$ARCH" "$KERNEL_OUT/build" "$KERNEL_OUT/build" M="$OUT.tmp" W=1 KCSAN_SANITIZE=n \
+		KVML_KVM="$(kvm_of "$KERNEL_OUT")" modules
 }
 
 if [ "$(cat "$OUT/key" 2>/dev/null)" != "$KEY" ]; then

@@ -72,7 +72,7 @@ scripts()
 {
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
-		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" \
+		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/virt/kvm/identity.sh" \
 		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
 		"$TOP/debian/kvm-lifecycle-dkms.postinst"
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"

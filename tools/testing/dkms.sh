@@ -76,7 +76,7 @@ kernel_with()
 	{
 		makefile_of 7.3.4
 		printf 'MODULES = %s\n' '$(if $(findstring arch/x86/kvm,$(M)),kvm kvm-amd kvm-intel,kvm_lifecycle)'
-		printf 'modules: ; @for m in $(MODULES); do echo "vermagic=%s SMP" >$(M)/$$m.ko; done\n' "$RELEASE"
+		printf 'modules: ; @for m in $(MODULES); do { echo "vermagic=%s SMP"; echo "KVM=$(KVML_KVM)"; } >$(M)/$$m.ko; done\n' "$RELEASE"
 		printf '\t@: >$(M)/Module.symvers\n'
 	} >"$common/Makefile"
 	ln -s "$headers" "$lib/build"
@@ -245,6 +245,7 @@ series()
 	accepts 'the modules are built' builds compile
 	accepts 'all of them' test -f "$WORK/project/kvm.ko" -a -f "$WORK/project/kvm-amd.ko" \
 		-a -f "$WORK/project/kvm-intel.ko" -a -f "$WORK/project/kvm_lifecycle.ko"
+	accepts 'kvm_lifecycle is for these' grep -qx "KVM=$WORK/project" "$WORK/project/kvm_lifecycle.ko"
 
 	mkdir -p "$linux/src/virt/kvm" && echo rest >"$linux/src/virt/kvm/kvm_main.c"
 	rm -f "$linux/prepared"

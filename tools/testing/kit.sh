@@ -223,6 +223,7 @@ make_hosts()
 		mkdir -p "$WORK/module"
 		accepts "$1, patches: $patches: the kit builds kvm_lifecycle" \
 			env KDIR="$(readlink -f "$CACHE/out/$BASE-$1-$patches")/build" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
+			KVML_KVM="$(kvm_of "$(readlink -f "$CACHE/out/$BASE-$1-$patches")")" \
 			"$WORK/unpacked/$1/module/build" "$WORK/module"
 		cp "$WORK/module/kvm_lifecycle.ko" "$tests/kvm_lifecycle.ko.$patches"
 	done

@@ -17,6 +17,11 @@ struct kvm;
  * @mode:	its permissions
  * @unsafe:	whether it needs the module parameter of that name
  * @absent:	why the part isn't in this build at all; NULL if it is
+ * @kvm:	whether it uses KVM, which must be loaded then; before each show(), read() and
+ *		write() it is compared again, and held until that is over.  Only a pause, at a
+ *		function of any name, and entries that the IOMMU's driver is to process have no
+ *		use for it: there a KVM that comes later can be any.
+ * @kernel:	whether it relies on structures of the kernel itself, which is compared as well
  * @missing:	the piece that the running kernel lacks as a whole sentence, or NULL; may change
  *		whenever a module is loaded or unloaded
  * @state_size:	bytes of zeroed memory that an open file gets as its state
@@ -28,7 +33,7 @@ struct kvm;
 struct kvml_part {
 	const char *name;
 	umode_t mode;
-	bool unsafe;
+	bool unsafe, kvm, kernel;
 	const char *absent;
 	const char *(*missing)(void);
 	size_t state_size;
@@ -49,9 +54,22 @@ struct kvml_func {
 	struct module *owner;
 };
 
+struct module *kvml_module_get(const char *name);
 int kvml_func_get(const char *name, struct kvml_func *func);
 void kvml_func_put(struct kvml_func *func);
 bool kvml_func_exists(const char *name);
+
+/* KVM as it is loaded.  While it is held, it can't be unloaded, hence not be another one. */
+#define KVML_KVM_MODULES	3
+
+struct kvml_kvm {
+	struct module *owner[KVML_KVM_MODULES];
+	bool loaded;
+	char why[192];
+};
+
+const char *kvml_kvm_get(struct kvml_kvm *kvm, bool kernel);
+void kvml_kvm_put(struct kvml_kvm *kvm);
 
 /* A VM.  It can't be destroyed while it is held. */
 struct kvml_vm {
@@ -63,7 +81,6 @@ int kvml_vm_get(const char *fd, struct kvml_vm *vm);
 int kvml_vm_select(struct kvml_vm *vm, char *cmd);
 void kvml_vm_put(struct kvml_vm *vm);
 
-const char *kvml_kvm_missing(void);
 int kvml_split(char *cmd, char **field, int max);
 
 #ifdef KVML_GA_LOG

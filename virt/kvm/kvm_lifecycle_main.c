@@ -28,6 +28,39 @@ MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, iommu, pa
 static struct dentry *kvml_root;
 
 /**
+ * kvml_module_get() - keep a module loaded
+ * @name: its name
+ *
+ * Return: the module, or NULL if none of that name is there, or it is being loaded or unloaded.
+ */
+struct module *kvml_module_get(const char *name)
+{
+	struct kset *modules = THIS_MODULE->mkobj.kobj.kset;
+	struct kobject *kobj;
+	struct module *mod;
+
+	/*
+	 * All modules are in the kset that this one is in.  A module's kobject is part of
+	 * struct module, which lives until the last reference to the kobject is dropped.
+	 * What is built in has no module behind its kobject.
+	 */
+	kobj = modules ? kset_find_obj(modules, name) : NULL;
+	if (!kobj)
+		return NULL;
+	mod = container_of(kobj, struct module_kobject, kobj)->mod;
+	if (!mod || !try_module_get(mod))
+		mod = NULL;
+	kobject_put(kobj);
+
+	/* A reference doesn't keep a module that fails to load. */
+	if (mod && READ_ONCE(mod->state) != MODULE_STATE_LIVE) {
+		module_put(mod);
+		mod = NULL;
+	}
+	return mod;
+}
+
+/**
  * kvml_func_get() - look a function up by name and keep its module loaded
  * @name: name of the function, or "module:function"
  * @func: where the answer goes
@@ -43,9 +76,7 @@ int kvml_func_get(const char *name, struct kvml_func *func)
 {
 	struct kprobe kp = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
 	char sym[KSYM_SYMBOL_LEN], *module;
-	struct kset *modules = THIS_MODULE->mkobj.kobj.kset;
 	struct module *owner = NULL;
-	struct kobject *kobj = NULL;
 	unsigned long offset;
 	int ret;
 
@@ -67,25 +98,12 @@ int kvml_func_get(const char *name, struct kvml_func *func)
 		return -ENOENT;
 
 	if (module) {
-		/*
-		 * All modules are in the kset that this one is in.  A module's kobject is part of
-		 * struct module, which lives until the last reference to the kobject is dropped.
-		 * What is built in has no module behind its kobject.
-		 */
-		if (modules)
-			kobj = kset_find_obj(modules, module);
-		if (!kobj)
-			return -ENXIO;
-		owner = container_of(kobj, struct module_kobject, kobj)->mod;
-		if (!owner || !try_module_get(owner))
-			owner = NULL;
-		kobject_put(kobj);
+		owner = kvml_module_get(module);
 		if (!owner)
 			return -ENXIO;
 
 		/* It may have been unloaded and loaded again since the look-up. */
-		if (READ_ONCE(owner->state) != MODULE_STATE_LIVE ||
-		    !within_module((unsigned long)kp.addr, owner)) {
+		if (!within_module((unsigned long)kp.addr, owner)) {
 			module_put(owner);
 			return -ENXIO;
 		}
@@ -110,12 +128,6 @@ bool kvml_func_exists(const char *name)
 		return false;
 	kvml_func_put(&func);
 	return true;
-}
-
-/* The function that creates vCPUs is as good as any other to tell. */
-const char *kvml_kvm_missing(void)
-{
-	return kvml_func_exists("kvm_arch_vcpu_create") ? NULL : "KVM is not loaded";
 }
 
 /**
@@ -262,18 +274,32 @@ struct kvml_file {
 	u64 state[];
 };
 
-static const char *kvml_missing(const struct kvml_part *part)
+/* Why a part can't be used now, or NULL: then KVM is held. */
+static const char *kvml_missing(const struct kvml_part *part, struct kvml_kvm *kvm)
 {
+	const char *why;
+
 	if (part->absent)
 		return part->absent;
 	if (!IS_ENABLED(CONFIG_KPROBES))
 		return "the kernel is built without kprobes";
-	return part->missing ? part->missing() : NULL;
+
+	why = kvml_kvm_get(kvm, part->kernel);
+	if (why)
+		return why;
+	if (part->kvm && !kvm->loaded)
+		why = "KVM is not loaded";
+	else if (part->missing)
+		why = part->missing();
+	if (why)
+		kvml_kvm_put(kvm);
+	return why;
 }
 
 static int kvml_parts_show(struct seq_file *m, void *state)
 {
 	const struct kvml_part *part;
+	struct kvml_kvm kvm;
 	const char *why;
 	int i;
 
@@ -282,9 +308,12 @@ static int kvml_parts_show(struct seq_file *m, void *state)
 		if (part == &kvml_parts)
 			continue;
 
-		why = kvml_missing(part);
-		if (!why && part->unsafe && !unsafe)
-			why = "the module was loaded without unsafe=1";
+		why = kvml_missing(part, &kvm);
+		if (!why) {
+			kvml_kvm_put(&kvm);
+			if (part->unsafe && !unsafe)
+				why = "the module was loaded without unsafe=1";
+		}
 		if (why)
 			seq_printf(m, "%s unavailable: %s\n", part->name, why);
 		else
@@ -293,33 +322,61 @@ static int kvml_parts_show(struct seq_file *m, void *state)
 	return 0;
 }
 
-static int kvml_show(struct seq_file *m, void *v)
+/* KVM may have been unloaded, and another one loaded, since the last look. */
+static int kvml_look_begin(struct kvml_file *f, struct kvml_kvm *kvm)
 {
-	struct kvml_file *f = m->private;
 	int ret;
 
 	ret = mutex_lock_interruptible(&f->lock);
 	if (ret)
 		return ret;
-	ret = f->part->show(m, f->state);
+
+	*kvm = (struct kvml_kvm){};
+	if (f->part->kvm && (kvml_kvm_get(kvm, f->part->kernel) || !kvm->loaded)) {
+		kvml_kvm_put(kvm);
+		mutex_unlock(&f->lock);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static void kvml_look_end(struct kvml_file *f, struct kvml_kvm *kvm)
+{
+	kvml_kvm_put(kvm);
 	mutex_unlock(&f->lock);
+}
+
+static int kvml_show(struct seq_file *m, void *v)
+{
+	struct kvml_file *f = m->private;
+	struct kvml_kvm kvm;
+	int ret;
+
+	ret = kvml_look_begin(f, &kvm);
+	if (ret)
+		return ret;
+	ret = f->part->show(m, f->state);
+	kvml_look_end(f, &kvm);
 	return ret;
 }
 
 static int kvml_open(struct inode *inode, struct file *file)
 {
 	const struct kvml_part *part = inode->i_private;
+	struct kvml_kvm kvm = {};
 	struct kvml_file *f;
 	int ret;
 
-	if (part != &kvml_parts && kvml_missing(part))
+	if (part != &kvml_parts && kvml_missing(part, &kvm))
 		return -EOPNOTSUPP;
+	ret = -EPERM;
 	if (part->unsafe && !unsafe)
-		return -EPERM;
+		goto err_put;
 
+	ret = -ENOMEM;
 	f = kvzalloc(sizeof(*f) + part->state_size, GFP_KERNEL_ACCOUNT);
 	if (!f)
-		return -ENOMEM;
+		goto err_put;
 	f->part = part;
 	mutex_init(&f->lock);
 
@@ -332,12 +389,16 @@ static int kvml_open(struct inode *inode, struct file *file)
 		if (ret)
 			goto err_release;
 	}
+	/* It is part->open() that holds what it has found. */
+	kvml_kvm_put(&kvm);
 	return 0;
 
 err_release:
 	single_release(inode, file);
 err_free:
 	kvfree(f);
+err_put:
+	kvml_kvm_put(&kvm);
 	return ret;
 }
 
@@ -355,22 +416,24 @@ static int kvml_release(struct inode *inode, struct file *file)
 static ssize_t kvml_read(struct file *file, char __user *buf, size_t len, loff_t *ppos)
 {
 	struct kvml_file *f = ((struct seq_file *)file->private_data)->private;
+	struct kvml_kvm kvm;
 	ssize_t ret;
 
 	if (!f->part->read)
 		return seq_read(file, buf, len, ppos);
 
-	ret = mutex_lock_interruptible(&f->lock);
+	ret = kvml_look_begin(f, &kvm);
 	if (ret)
 		return ret;
 	ret = f->part->read(f->state, buf, len);
-	mutex_unlock(&f->lock);
+	kvml_look_end(f, &kvm);
 	return ret;
 }
 
 static ssize_t kvml_write(struct file *file, const char __user *buf, size_t len, loff_t *ppos)
 {
 	struct kvml_file *f = ((struct seq_file *)file->private_data)->private;
+	struct kvml_kvm kvm;
 	char *text;
 	int ret;
 
@@ -381,10 +444,10 @@ static ssize_t kvml_write(struct file *file, const char __user *buf, size_t len,
 	if (IS_ERR(text))
 		return PTR_ERR(text);
 
-	ret = strlen(text) == len ? mutex_lock_interruptible(&f->lock) : -EINVAL;
+	ret = strlen(text) == len ? kvml_look_begin(f, &kvm) : -EINVAL;
 	if (!ret) {
 		ret = f->part->write(f->state, strim(text));
-		mutex_unlock(&f->lock);
+		kvml_look_end(f, &kvm);
 	}
 	kfree(text);
 	if (ret)
@@ -406,7 +469,16 @@ static const struct file_operations kvml_fops = {
 
 static int __init kvml_init(void)
 {
+	struct kvml_kvm kvm;
+	const char *why;
 	int i;
+
+	/* KVM may still come, and be another one each time: what is missing, each file says. */
+	why = kvml_kvm_get(&kvm, false);
+	if (why)
+		pr_warn("%s; no file can be opened until then\n", why);
+	else
+		kvml_kvm_put(&kvm);
 
 	kvml_root = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	if (IS_ERR(kvml_root)) {

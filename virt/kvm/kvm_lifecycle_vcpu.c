@@ -149,7 +149,7 @@ static ssize_t kvml_vcpu_index_read(void *state, char __user *buf, size_t len)
 const struct kvml_part kvml_vcpu_index = {
 	.name = "vcpu_index",
 	.mode = 0400,
-	.missing = kvml_kvm_missing,
+	.kvm = true,
 	.state_size = sizeof(struct kvml_recorder),
 	.open = kvml_vcpu_index_open,
 	.close = kvml_vcpu_index_close,
@@ -212,7 +212,7 @@ static const char *kvml_trylock_missing(void)
 		return "the kernel is built without kretprobes";
 	if (kvml_func_exists(kvml_trylock_new) || kvml_func_exists(kvml_trylock_old))
 		return NULL;
-	return kvml_kvm_missing() ?: "KVM has no trylock of all vCPUs";
+	return "KVM has no trylock of all vCPUs";
 }
 
 static int kvml_trylock_open(void *state)
@@ -264,6 +264,7 @@ static int kvml_trylock_show(struct seq_file *m, void *state)
 const struct kvml_part kvml_trylock = {
 	.name = "trylock",
 	.mode = 0400,
+	.kvm = true,
 	.missing = kvml_trylock_missing,
 	.state_size = sizeof(struct kvml_trylock_stat),
 	.open = kvml_trylock_open,
@@ -316,7 +317,7 @@ static int kvml_get_vcpu_show(struct seq_file *m, void *state)
 const struct kvml_part kvml_get_vcpu = {
 	.name = "get_vcpu",
 	.mode = 0600,
-	.missing = kvml_kvm_missing,
+	.kvm = true,
 	.state_size = sizeof(struct kvml_get_vcpu_answer),
 	.show = kvml_get_vcpu_show,
 	.write = kvml_get_vcpu_write,

@@ -323,6 +323,7 @@ const struct kvml_part kvml_iommu_part = {
 	.name = "iommu",
 	.mode = 0600,
 	.unsafe = true,
+	.kernel = true,
 	.missing = kvml_iommu_missing,
 	.state_size = sizeof(struct kvml_iommu),
 	.open = kvml_iommu_open,

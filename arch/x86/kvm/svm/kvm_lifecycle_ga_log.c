@@ -225,6 +225,7 @@ const struct kvml_part kvml_ga_log = {
 	.name = "ga_log",
 	.mode = 0600,
 	.unsafe = true,
+	.kvm = true,
 	.missing = kvml_avic_missing,
 	.state_size = sizeof(struct kvml_injector),
 	.open = kvml_ga_log_open,
