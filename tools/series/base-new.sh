@@ -89,8 +89,18 @@ copy_base()
 	cat "$SCRATCH/pins"
 }
 
-# commit_slug SLUG TREE: what git am has just committed, or, with a message in
-# $SCRATCH/message, an empty commit, as the next one of the series.
+# copy_rows: what patches/expect says of the other base holds for this one, until a lab
+# says otherwise.
+copy_rows()
+{
+	[ -f "$TOP/patches/expect" ] || return 0
+	awk -F'\t' -v OFS='\t' -v from="$FROM" -v base="$BASE" \
+		'!/^#/ && ("," $8 ",") ~ ("," from ",") { $8 = $8 "," base } { print }' "$TOP/patches/expect" >"$SCRATCH/expect"
+	cp "$SCRATCH/expect" "$TOP/patches/.expect.new"
+	mv "$TOP/patches/.expect.new" "$TOP/patches/expect"
+}
+
+# commit_slug SLUG: what has just been committed, as the next one of the series.
 commit_slug()
 {
 	git_in "$EDIT" reset -q --soft "$(with_slug "$EDIT" HEAD "$1" | recommit "$EDIT" HEAD "$tip" 'HEAD^{tree}')"
@@ -154,6 +164,7 @@ if [ -n "$(selftest_files "$BASE")" ]; then
 	done
 fi
 git -C "$EDIT" config kvm-lifecycle.state "$(project_state "$BASE")"
+copy_rows
 done=yes
 step "patches/$BASE: linux $VERSION, $applied patches apply, $(echo "$hand" | wc -w) need a hand"
 if [ -n "$hand" ]; then

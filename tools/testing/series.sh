@@ -276,11 +276,14 @@ refuses 'base-new: a base that there is' '^base-new.sh: patches/v7.10 exists: ' 
 kernel "$WORK/next" 7.11.1
 refuses 'base-new: a tree of another version' 'KERNEL=.* is 7.11.1 and VERSION=7.12.1: ' env FROM=v7.9 VERSION=7.12.1 KERNEL="$WORK/next" "$new"
 sed -i 's/^30$/thirty/' "$WORK/next/virt/kvm/kvm_main.c"
+printf '%s\n' '# a table' 'one\tx86\t-\tpass\t-\t-\t-\tv7.9' 'two\tx86\t-\tpass\t-\t-\t-\tv7.10' 'three\tx86\t-\tpass' |
+	sed 's/\\t/\t/g' >"$PROJECT/patches/expect"
 rm -rf "$EDIT"
 base=v7.11
 accepts 'base-new: a kernel that takes all patches' env FROM=v7.9 KERNEL="$WORK/next" TREE="$EDIT" "$new"
 said 'base-new: says so' 'patches/v7.11: linux 7.11.1, 3 patches apply, 0 need a hand$'
 accepts 'base-new: the series is there' test "$(cd "$PROJECT/patches/v7.11" && echo 0*.patch)" = '0001-change-3.patch 0002-change-15.patch'
+accepts 'base-new: the rows of the other base are its own, too' test "$(cut -f8 "$PROJECT/patches/expect" | sort | paste -sd/)" = '/# a table/v7.10/v7.9,v7.11'
 accepts 'base-new: the kernel is pinned' grep -qE '^tree[[:space:]]+[0-9a-f]{40}$' "$PROJECT/patches/v7.11/base"
 accepts 'base-new: the selftests are those of the others' test -z "$(git -C "$PROJECT" status --porcelain "$SELFTESTS" patches/selftests)"
 git -C "$PROJECT" clean -q -d -f
