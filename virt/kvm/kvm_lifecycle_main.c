@@ -274,7 +274,7 @@ struct kvml_file {
 	u64 state[];
 };
 
-/* Why a part can't be used now, or NULL: then KVM is held. */
+/* Why a part can't be used now, or NULL: then KVM is held, if the part uses it. */
 static const char *kvml_missing(const struct kvml_part *part, struct kvml_kvm *kvm)
 {
 	const char *why;
@@ -291,7 +291,7 @@ static const char *kvml_missing(const struct kvml_part *part, struct kvml_kvm *k
 		why = "KVM is not loaded";
 	else if (part->missing)
 		why = part->missing();
-	if (why)
+	if (why || !part->kvm)
 		kvml_kvm_put(kvm);
 	return why;
 }
