@@ -53,6 +53,7 @@ project()
 	mkdir "$WORK/project"
 	cp -r "$TOP/tools" "$TOP/patches" "$WORK/project/"
 	rm -rf "$WORK/project/patches/selftests" "$WORK/project/$SELFTESTS"/*
+	sed -i '/^selftest-/d' "$WORK/project/patches/changes"
 }
 
 # A PATH without the commands that match a regexp.
@@ -212,6 +213,7 @@ ended()
 made_up_hosts()
 {
 	project
+	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
 	echo 'prepare() { :; }' >>"$WORK/project/tools/lib.sh"
 	cat >"$WORK/project/tools/lab/host.sh" <<-'EOT'
 		#!/bin/sh
@@ -246,6 +248,7 @@ proof_tests()
 	said 'lab-patches: it is not run again' 'xen-evtchn-target: red before, green with it, and nothing has changed'
 
 	project
+	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
 	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/patches.sh"
 	$changed | cut -d' ' -f3 | xargs touch
 	accepts 'lab-patches: nothing has changed' sh -c '[ -z "$("$@")" ]' sh $changed
