@@ -192,14 +192,14 @@ check-hosts:
 # All bases at each push would take longer than CI has: of those that are not the
 # default the series is compiled, unless BASES says that all of it is to be done, or
 # "base" names the step that is to do with it.
-##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches (of those that have changed), lockorder, check-hosts and check-kit for the default base (or BASES), and dkms-check for Debian 13
+##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for the default base (or BASES), and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
+	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
 		bases='$(or $(BASES),$(DEFAULT_BASE))'; \
 		[ $$step != series-check ] || bases='$(or $(BASES),$(TEST_BASES))'; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHANGED=1 CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
+		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
