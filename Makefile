@@ -9,7 +9,7 @@ SHELL := /bin/sh
 # What the user may set.  No BASE: default_base of tools/lib.sh, or all of them.
 BASE ?=
 BASES ?= $(BASE)
-ARCH ?= x86 arm64
+ARCH ?=
 TEST ?=
 PATCHES ?=
 KERNEL ?=
@@ -41,21 +41,23 @@ ALL_BASES := $(call bases,bases)
 DEFAULT_BASE := $(call bases,bases default)
 TEST_BASES := $(filter-out $(call bases,bases test),$(ALL_BASES))
 
-LAB := BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' tools/lab/lab.sh
+# HOST names emulated hosts (tools/lab/hosts), ARCH those of an architecture; none: the default ones.
+HOSTS_OF := HOST='$(HOST)' ARCH='$(ARCH)'
+LAB := BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' tools/lab/lab.sh
 
 ##help:            this list
 .PHONY: help
 help:
 	@sed -n 's/^##//p' Makefile
 	@echo
-	@echo "BASES='$(ALL_BASES)' ARCH='$(ARCH)' TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
+	@echo "BASES='$(ALL_BASES)' HOST='$(call bases,lab_hosts)' (or ARCH=arm64: by architecture) TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
 
 ##lab:             build with and without the series, boot both, run the tests, print the table (COUNT=20 TEST=name: how often each subtest fails)
 .PHONY: lab
 lab:
 	@$(if $(COUNT),COUNT='$(COUNT)' $(LAB:lab.sh=count.sh),$(LAB))
 
-##lab-shell:       a shell in an emulated host with the modules loaded (ARCH=x86 PATCHES=all)
+##lab-shell:       a shell in an emulated host with the modules loaded (HOST=amd PATCHES=all)
 .PHONY: lab-shell
 lab-shell:
 	@$(LAB) shell
@@ -68,27 +70,27 @@ lab-judge:
 ##coverage:        how many lines of the three areas the tests run, by gcov (TEST='name ...')
 .PHONY: coverage
 coverage:
-	@BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' KERNEL='$(KERNEL)' tools/lab/coverage.sh
+	@BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' KERNEL='$(KERNEL)' tools/lab/coverage.sh
 
 ##lab-upstream:    the kernel tree's own KVM selftests give the same results with and without the series (ALL=1: the slow ones as well)
 .PHONY: lab-upstream
 lab-upstream:
-	@BASE='$(BASES)' ARCH='$(ARCH)' TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/upstream.sh
+	@BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/upstream.sh
 
 ##storm:           random programs of KVM's calls for as long as you like, with the series (TIME=2h SEED=1; REPLAY=file: one program)
 .PHONY: storm
 storm:
-	@BASE='$(BASES)' ARCH='$(ARCH)' TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
+	@BASE='$(BASES)' $(HOSTS_OF) TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
 
 ##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...'; CHANGED=1: what has changed since)
 .PHONY: lab-patches
 lab-patches:
-	@BASE='$(BASES)' ARCH='$(ARCH)' PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/patches.sh
+	@BASE='$(BASES)' $(HOSTS_OF) PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/patches.sh
 
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave
 interleave:
-	@BASE='$(BASES)' ARCH='$(ARCH)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/interleave.sh
+	@BASE='$(BASES)' $(HOSTS_OF) PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/interleave.sh
 
 ##kselftest-kit:   the selftests as a tar file for a real host (ARCH=x86 BASE=v7.3), in results/
 .PHONY: kselftest-kit
@@ -103,12 +105,12 @@ kselftest:
 ##check-kit:       the kit, unpacked and run in emulated hosts that have busybox alone (ALL=1: all of its tests)
 .PHONY: check-kit
 check-kit:
-	@BASE='$(firstword $(BASES))' ARCH='$(ARCH)' ALL='$(ALL)' tools/testing/kit.sh
+	@BASE='$(firstword $(BASES))' $(HOSTS_OF) ALL='$(ALL)' tools/testing/kit.sh
 
 ##lockorder:       the order of locks that locking.rst describes, against what lockdep saw in the lab (after make lab)
 .PHONY: lockorder
 lockorder:
-	@BASE='$(BASES)' ARCH='$(ARCH)' RST='$(RST)' FROM='$(FROM)' KERNEL='$(KERNEL)' tools/lockorder/lockorder.sh
+	@BASE='$(BASES)' $(HOSTS_OF) RST='$(RST)' FROM='$(FROM)' KERNEL='$(KERNEL)' tools/lockorder/lockorder.sh
 
 ##am:              git am of the series that fits a kernel tree of yours (TREE=/path/to/linux)
 .PHONY: am
@@ -187,7 +189,7 @@ check:
 .PHONY: check-hosts
 check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
-	@BASE='$(BASES)' ARCH='$(ARCH)' tools/testing/identity.sh hosts
+	@BASE='$(BASES)' $(HOSTS_OF) tools/testing/identity.sh hosts
 
 # All bases at each push would take longer than CI has: of those that are not the
 # default the series is compiled, unless BASES says that all of it is to be done, or
@@ -197,9 +199,10 @@ check-hosts:
 test:
 	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
-		bases='$(or $(BASES),$(DEFAULT_BASE))'; \
+		bases='$(or $(BASES),$(DEFAULT_BASE))'; host='$(HOST)'; \
 		[ $$step != series-check ] || bases='$(or $(BASES),$(TEST_BASES))'; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST='$(or $(HOST),debian-13)' || exit; \
+		[ $$step != dkms-check ] || host=debian-13; \
+		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST="$$host" || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
@@ -219,7 +222,7 @@ deb:
 arm64-kernel-deb:
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/kernel-deb.sh
 
-##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13)
+##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13: here a Debian host, of tools/dkms/debians)
 .PHONY: dkms-check
 dkms-check:
 	@HOST='$(HOST)' TEST='$(TEST)' tools/dkms/hosts.sh

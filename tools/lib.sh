@@ -205,10 +205,10 @@ each_base()
 	exit 0
 }
 
-# arches [host]: the architectures, or those that an emulated host exists for.
+# arches: all of them that the series is compiled for.
 arches()
 {
-	awk -v host="${1:-}" '!/^#/ && (host == "" || $4 != "-") { print $1 }' "$TOP/tools/lab/arches"
+	awk '!/^#/ { print $1 }' "$TOP/tools/lab/arches"
 }
 
 # check_arches CHOICES ARCH...: each of these architectures is one of those.
@@ -224,10 +224,54 @@ check_arches()
 	done
 }
 
-# check_hosts ARCH...: architectures that an emulated host exists for.
-check_hosts()
+# host_get HOST KEY: what the lines of tools/lab/hosts/HOST say that begin with KEY.
+host_get()
 {
-	check_arches "$(arches host | paste -sd' ')" "$@"
+	sed -n "s/^$2[[:space:]]\{1,\}//p" "$TOP/tools/lab/hosts/$1"
+}
+
+# lab_hosts [KEY [VALUE]]: the emulated hosts, or those whose files have such a line.
+lab_hosts()
+{
+	for _f in "$TOP"/tools/lab/hosts/*; do
+		_f=${_f##*/}
+		[ $# -eq 0 ] || host_get "$_f" "$1" | grep -qx "${2:-.*}" || continue
+		echo "$_f"
+	done
+}
+
+# hosts_of ARCH...: the hosts that an architecture stands for: those of "default", or
+# all of them if none is.
+hosts_of()
+{
+	for _arch; do
+		lab_hosts arch "$_arch" | grep -xF "$(lab_hosts default)" || lab_hosts arch "$_arch"
+	done
+}
+
+# arches_of HOST...: the architectures of their kernels.
+arches_of()
+{
+	for _host; do
+		host_get "$_host" arch
+	done | awk '!seen[$0]++' | paste -sd' '
+}
+
+# pick_hosts: in HOST, the hosts that the user means by HOST or by ARCH, or who says
+# neither.  ARCH is empty from then on, also for the scripts that are called.
+pick_hosts()
+{
+	[ -z "${HOST:-}" ] || [ -z "${ARCH:-}" ] ||
+		die "HOST='$HOST' and ARCH='$ARCH' both say which hosts: give one of them"
+	check_arches "$(arches_of $(lab_hosts))" ${ARCH:-}
+	[ -z "${ARCH:-}" ] || HOST=$(hosts_of $ARCH | paste -sd' ')
+	HOST=${HOST:-$(lab_hosts default | paste -sd' ')}
+	for _host in $HOST; do
+		lab_hosts | grep -qxF -e "$_host" ||
+			die "unknown HOST=$_host: choose from $(lab_hosts | paste -sd' ')"
+	done
+	ARCH=
+	export HOST ARCH
 }
 
 # results COMMAND...: what reads the tables of patches/ and what hosts have said.
@@ -236,7 +280,7 @@ results()
 	"$TOP/tools/lab/results.py" "$@"
 }
 
-# known_tests BASE ARCH [KERNEL]: what patches/expect declares for this host, in order.
+# known_tests BASE HOST [KERNEL]: what patches/expect declares for this host, in order.
 known_tests()
 {
 	results tests "$1" "$2" --kernel "${3:-lab}"

@@ -8,18 +8,20 @@
 #
 # In between, dkms' own autopkgtest has to pass.
 #
-#   HOST='debian-13'    which of tools/dkms/debians (default: all)
+#   HOST='debian-13'    which Debian hosts, of tools/dkms/debians (default: all)
 #   TEST='a b'          these tests alone
 #
 # With the distribution's modules the tests must be red, with ours green, as
 # patches/expect says, by what Debian's kernel meets of patches/needs.  The results are
-# in results/DATE-HOST/x86-*.
+# in results/DATE-HOST/amd-*.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
 
 export START
 LIST=$TOP/tools/dkms/debians
+# The emulated host that boots them, of tools/lab/hosts.
+MACHINE=amd
 ALL=$(awk '!/^#/ && !seen[$1]++ { print $1 }' "$LIST" | paste -sd' ')
 HOST=${HOST:-$ALL}
 TEST=${TEST:-}
@@ -243,7 +245,7 @@ make_hosts()
 # What a host says of the modules that it has loaded.
 check_loaded()
 {
-	console=$RESULTS/x86-$1/console
+	console=$RESULTS/$MACHINE-$1/console
 	grep -q "lab: $2" "$console" || die "$host, $3: the console does not say '$2': see $console"
 	step "$host, $3: $2"
 }
@@ -253,7 +255,7 @@ check_loaded()
 check_lifecycle()
 {
 	for variant in none all; do
-		file=$RESULTS/x86-$variant/other_kvm
+		file=$RESULTS/$MACHINE-$variant/other_kvm
 		grep -qx 'exit 0' "$file.status" || die "$host, $variant: kvm_lifecycle does not know its KVM: see $file.log"
 	done
 	grep -q '^ok [0-9]* global\.pending$' "$file.ktap" || die "$host: no other KVM was tried: see $file.log"
@@ -285,13 +287,13 @@ prove()
 	make_look x86 "$CACHE/tests/$host-x86"
 
 	RESULTS=$(new_results "$host")
-	known=$(known_tests "$BASE" x86 debian)
+	known=$(known_tests "$BASE" $MACHINE debian)
 	tests=$(echo "$known" | if [ -n "$TEST" ]; then grep -xF "$(printf '%s\n' $TEST)"; else cat; fi) ||
 		die "unknown TEST=$TEST: choose from $(echo "$known" | paste -sd' ')"
 	for variant in none all; do
-		echo "$host x86 $variant $RESULTS/x86-$variant" $tests other_kvm
+		echo "$host $MACHINE $variant $RESULTS/$MACHINE-$variant" $tests other_kvm
 	done | run_hosts
-	judge --base "$BASE" --hosts x86 --variants 'none all' --tests "$TEST" --kernel debian --kind "$host" ||
+	judge --base "$BASE" --hosts $MACHINE --variants 'none all' --tests "$TEST" --kernel debian --kind "$host" ||
 		die "$host: not every cell is as it must be: see above, and the logs in $RESULTS"
 	check_loaded none 'kvm: stock' 'the package removed'
 	check_loaded none 'kvm_amd: stock' 'the package removed'

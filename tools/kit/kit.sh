@@ -20,7 +20,9 @@ CANARY='vcpu_create_test used_before_postcreate'
 # have a reason with this text.  On any base: a kit may meet any.
 tests()
 {
-	results tests "$BASE" "$1" --any "${2:-}" | paste -sd' '
+	for host in $(hosts_of "$1"); do
+		results tests "$BASE" "$host" --any "${2:-}"
+	done | awk '!seen[$0]++' | paste -sd' '
 }
 
 # upstream FILE: of the tree that the tests are built in.
@@ -52,6 +54,13 @@ runner()
 	printf 'kvm:%s\n' $ALL >"$KIT/kselftest-list.txt"
 }
 
+# machine ARCH: as uname -m has it, which is what its cross compiler begins with.
+machine()
+{
+	arch_env "$1"
+	echo "${CROSS:-$(uname -m)}" | cut -d- -f1
+}
+
 fill()
 {
 	mkdir "$KIT" "$KIT/kvm" "$KIT/module"
@@ -67,7 +76,7 @@ fill()
 		# SPDX-License-Identifier: GPL-2.0-only
 		# shellcheck shell=sh disable=SC2034
 		ARCH=$1
-		MACHINE=$(case $1 in x86) echo x86_64 ;; arm64) echo aarch64 ;; esac)
+		MACHINE=$(machine "$1")
 		ALL_TESTS='$ALL'
 		# What reports of the kernel tell of, where it lacks the series.
 		HARMFUL='$(tests "$1" 'kernel splat: ')'
@@ -90,7 +99,8 @@ pack()
 	step "made $RESULTS/$NAME.tar.xz"
 }
 
-ARCH=${ARCH:-x86 arm64}
+KITS=$(arches_of $(lab_hosts default))
+ARCH=${ARCH:-$KITS}
 case $ACTION in
 pack)	BASE=${BASE:-$(default_base)} ;;
 run)
@@ -104,7 +114,7 @@ run)
 *)	die "kit.sh pack|run" ;;
 esac
 check_base "$BASE"
-check_arches 'x86 arm64' $ARCH
+check_arches "$KITS" $ARCH
 
 { mkdir -p "$RESULTS" && : >"$RESULTS/.kit.tmp" && rm "$RESULTS/.kit.tmp"; } 2>/dev/null ||
 	die "cannot write to $RESULTS: give the folder to this user"

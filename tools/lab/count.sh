@@ -5,7 +5,7 @@
 # is left to chance.
 #
 #   COUNT=20 TEST='a b'     how often, and which tests
-#   BASE, ARCH, PATCHES, KERNEL, OPTIONS   as for lab.sh
+#   BASE, HOST, ARCH, PATCHES, KERNEL, OPTIONS   as for lab.sh
 
 . "$(dirname "$0")/../lib.sh"
 

@@ -3,27 +3,30 @@
 #
 # coverage.sh: how many of the lines of some functions the tests run, with the series.
 # gcov counts, in the variant gcov of the lab's hosts; which functions, says the file
-# functions.  What gcov says of them is in results/DATE-BASE-coverage/ARCH-all-gcov/gcov.
+# functions.  What gcov says of them is in results/DATE-BASE-coverage/HOST-all-gcov/gcov.
 
 . "$(dirname "$0")/../lib.sh"
 
 export START
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 VARIANT=all-gcov
 each_base $BASE
 check_base "$BASE"
-check_arches 'x86 arm64' $ARCH
+pick_hosts
+for arch in $(arches_of $HOST); do
+	sed 's/	.*//; s/,/\n/g' "$TOP/tools/lab/functions" | grep -qxF "$arch" ||
+		die "tools/lab/functions names none of $arch, which HOST='$HOST' runs: choose another HOST"
+done
 RESULTS=${RESULTS:-$(new_results "$BASE-coverage")}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-# gcov_of ARCH SOURCE: what gcov says of the functions of a source file.
+# gcov_of HOST SOURCE: what gcov says of the functions of a source file.
 gcov_of()
 {
 	object=$(basename "$2" .c)
 	counts=$(find "$WORK/$1" -name "$object.gcda" -path "*/${2%/*}/*")
-	notes=$(find "$CACHE/out/$BASE-$1-$VARIANT/gcov/" -name "$object.gcno" -path "*/${2%/*}/*")
+	notes=$(find "$CACHE/out/$BASE-$arch-$VARIANT/gcov/" -name "$object.gcno" -path "*/${2%/*}/*")
 	for file in "$counts" "$notes"; do
 		[ -f "$file" ] ||
 			die "there are no counts of $2 in $RESULTS/$1-$VARIANT/gcov.tar: is it in tools/lab/instrumented?"
@@ -34,19 +37,20 @@ gcov_of()
 	(cd "$WORK/one" && "${CROSS}gcov" --json-format --stdout "$object.gcda")
 }
 
-# report ARCH: a line a function.
+# report HOST: a line a function.
 report()
 {
 	[ -f "$RESULTS/$1-$VARIANT/gcov.tar" ] ||
 		die "the host has sent no counts, see $RESULTS/$1-$VARIANT/console: run make coverage again"
-	arch_env "$1"
+	arch=$(host_get "$1" arch)
+	arch_env "$arch"
 	mkdir "$WORK/$1"
 	tar -xf "$RESULTS/$1-$VARIANT/gcov.tar" -C "$WORK/$1"
 	: >"$RESULTS/$1-$VARIANT/gcov"
 	printf '\n%-50s %8s %8s\n' "$1" lines run
-	grep -v '^#' "$TOP/tools/lab/functions" | while IFS='	' read -r hosts source functions; do
-		case ",$hosts," in
-		*",$1,"*) ;;
+	grep -v '^#' "$TOP/tools/lab/functions" | while IFS='	' read -r arches source functions; do
+		case ",$arches," in
+		*",$arch,"*) ;;
 		*) continue ;;
 		esac
 		echo "$source"
@@ -57,7 +61,7 @@ report()
 	done
 }
 
-BASE=$BASE ARCH=$ARCH PATCHES=$VARIANT RESULTS=$RESULTS "$TOP/tools/lab/lab.sh"
-for arch in $ARCH; do
-	report "$arch"
+BASE=$BASE PATCHES=$VARIANT RESULTS=$RESULTS "$TOP/tools/lab/lab.sh"
+for host in $HOST; do
+	report "$host"
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# host.sh BASE ARCH PATCHES RESULTS TEST...: boot an emulated host and run the
+# host.sh BASE HOST PATCHES RESULTS TEST...: boot an emulated host and run the
 # tests there.  In RESULTS: console (all that the host said, of every boot),
 # and for each test TEST.log (its lines and the kernel's, in order), TEST.ktap
 # (its lines alone) and TEST.status: "exit N", "hung", "panicked" or "died".
@@ -9,7 +9,7 @@
 # lockdep_chains, as /proc had them at the end, and in kernel which build of the
 # lab that was.  Of the variant gcov also gcov.tar, of debugfs.
 #
-# host.sh BASE ARCH PATCHES shell: a shell in it.
+# host.sh BASE HOST PATCHES shell: a shell in it.
 #
 # OPTIONS, or what is in RESULTS/options, are options for each of the tests, and what
 # has the form NAME=VALUE is in their environment; TEST_FILE is a file that they find as
@@ -18,11 +18,11 @@
 # With SUITE=upstream the tests are those that tests.sh builds under that name;
 # with SUITE=kit what tools/testing/kit.sh has put there.
 #
-# The machine is data: the table below.
+# The machine is data: tools/lab/hosts/HOST.
 
 . "$(dirname "$0")/../lib.sh"
 
-BASE=$1 ARCH=$2 PATCHES=$3 RESULTS=$4
+BASE=$1 HOST=$2 PATCHES=$3 RESULTS=$4
 shift 4
 SHELL_ONLY=
 if [ "$RESULTS" = shell ]; then
@@ -31,38 +31,23 @@ if [ "$RESULTS" = shell ]; then
 	trap 'rm -rf "$RESULTS"' EXIT
 fi
 [ ! -f "$RESULTS/options" ] || OPTIONS=$(cat "$RESULTS/options")
+ARCH=$(host_get "$HOST" arch)
 arch_env "$ARCH"
 OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
 MODULE=$CACHE/module/${OUT##*/}
 # Some of upstream's tests give a guest as much as 1 GiB.
-MEMORY=1G
+MEMORY=$(host_get "$HOST" memory)
 [ -z "${SUITE:-}" ] || MEMORY=2G
 # The longest one takes half of it, on a machine with nothing else to do.
 TEST_TIMEOUT=${TEST_TIMEOUT:-600}
-BOOT_TIMEOUT=${BOOT_TIMEOUT:-60}
-DEVICES=
+BOOT_TIMEOUT=${BOOT_TIMEOUT:-$(host_get "$HOST" boot-seconds)}
+THREAD=${THREAD:-$(host_get "$HOST" thread)}
+DEVICES=$(host_get "$HOST" devices)
+MACHINE="$(host_get "$HOST" emulator) -machine $(host_get "$HOST" machine) -cpu $(host_get "$HOST" cpu) -smp $(host_get "$HOST" smp)"
 
-case $ARCH in
-# No AVIC in this CPU: kvm_amd is forced to set it up all the same.  The IOMMU
-# neither remaps interrupts nor posts them.
-x86)
-	DEVICES='-device amd-iommu,intremap=off -device nvme,serial=lab'
-	MACHINE='qemu-system-x86_64 -machine q35 -cpu EPYC-Rome,+svm,+npt -smp 2'
-	CMDLINE='console=ttyS0 tsc=reliable' ;;
-# VHE and GICv3.  -cpu max has 48 bits of guest physical addresses, which takes
-# KVM seconds to walk through whenever a VM of a selftest is destroyed.  Static
-# keys cannot be configured away there (keep_vm.c says what they have to do with it).
-arm64)
-	MACHINE='qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a76 -smp 4'
-	CMDLINE='console=ttyAMA0 lab.keep_vm' ;;
-# Hypervisor extension and AIA.
-riscv)
-	MACHINE='qemu-system-riscv64 -machine virt,aia=aplic-imsic -cpu rv64,h=true -smp 2'
-	CMDLINE='console=hvc0' ;;
-esac
 # The tests wait for grace periods more than for anything else.
-CMDLINE="$CMDLINE rcutree.jiffies_till_first_fqs=0"
+CMDLINE="$(host_get "$HOST" cmdline) rcutree.jiffies_till_first_fqs=0"
 # What leaks without the series, or in which order locks are taken, proves nothing
 # about it.  From 7.0 on, a sheaf of the allocator goes on pointing at what it has
 # handed out, and kmemleak takes that for a reference: caches that are debugged have
@@ -72,13 +57,6 @@ if [ "${PATCHES#all}" != "$PATCHES" ] && [ "${SUITE:-}" != kit ]; then
 else
 	CMDLINE="$CMDLINE kmemleak=off"
 fi
-
-# Probes and static keys of x86 are an int3 while they come and go, and with a thread
-# for each CPU QEMU 7.2 can run an int3 that is gone already (see keep_vm.c).  Nobody
-# knows that one, and the kernel dies of it.  THREAD=multi all the same measures what
-# two CPUs do at once.
-[ "$ARCH" != x86 ] || THREAD=${THREAD:-single}
-THREAD=${THREAD:-multi}
 
 # A kernel of a distribution, with its own initrd and root file system: what the
 # lab needs is on a second disk, which debian-init unpacks.
@@ -94,16 +72,11 @@ if [ -f "$ROOT" ]; then
 	MACHINE="$MACHINE -drive file=$ROOT,format=raw,if=virtio,snapshot=on -drive file=$RESULTS/archive,format=raw,if=virtio,readonly=on"
 fi
 
-# The modules in the order of their dependence, with their parameters.  A root
-# file system's modprobe finds for itself what kvm-amd needs.
+# The modules in the order of their dependence, with their parameters.  The last one is
+# KVM's, and a root file system's modprobe finds for itself what that needs.
 modules()
 {
-	case $ARCH in
-	x86)
-		[ -f "$ROOT" ] || printf '%s\n' irqbypass kvm vfio 'vfio_iommu_type1 allow_unsafe_interrupts=1' \
-			vfio-pci-core 'vfio-pci ids=1b36:0010'
-		echo kvm-amd avic=1 force_avic=1 ;;
-	esac
+	host_get "$HOST" module | if [ -f "$ROOT" ]; then tail -n 1; else cat; fi
 	echo kvm_lifecycle unsafe=1
 }
 

@@ -12,18 +12,17 @@
 #               the patch, one before it, its rows in patches/expect, or its test
 #   CHANGED=list   print these, with the file that would say that it was right
 #
-# The results are in results/DATE-BASE-patches/PATCH/ARCH-NUMBER.
+# The results are in results/DATE-BASE-patches/PATCH/HOST-NUMBER.
 
 . "$(dirname "$0")/../lib.sh"
 
 export START KERNEL="${KERNEL:-}"
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 PATCH=${PATCH:-}
 CHANGED=${CHANGED:-}
 each_base $BASE
 check_base "$BASE"
-check_hosts $ARCH
+pick_hosts
 results check || exit
 ALL_RESULTS=$(new_results "$BASE-patches")
 WORK=$(mktemp -d)
@@ -36,55 +35,55 @@ results proof-rows "$BASE" >"$WORK/rows"
 results slugs "$BASE" >"$WORK/slugs"
 
 for patch in $PATCH; do
-	for arch in $ARCH; do
-		grep "^$patch $arch " "$WORK/proofs" || :
+	for host in $HOST; do
+		grep "^$patch $host " "$WORK/proofs" || :
 	done | grep -q . ||
-		die "no test declares patch PATCH=$patch for ARCH='$ARCH': choose from $(cut -d' ' -f1 "$WORK/proofs" | uniq | paste -sd' ')"
+		die "no test declares patch PATCH=$patch for HOST='$HOST': choose from $(cut -d' ' -f1 "$WORK/proofs" | uniq | paste -sd' ')"
 done
 
-# proof_of PATCH ARCH TEST...: the file that says that all this was found right.
+# proof_of PATCH HOST TEST...: the file that says that all this was found right.
 proof_of()
 {
-	patch=$1 arch=$2
+	patch=$1 host=$2
 	shift 2
 	key=$( {
-		cat $(series_files "$BASE" | head -n "$number") $(config_files "$BASE" "$arch") "$TOP/patches/$BASE/base"
+		cat $(series_files "$BASE" | head -n "$number") $(config_files "$BASE" "$(arches_of "$host")") "$TOP/patches/$BASE/base" "$TOP/tools/lab/hosts/$host"
 		grep "^$patch	" "$WORK/rows"
 		for test; do
 			find "$TOP/tools/testing/selftests/kvm" -name "$test.c"
 		done | sort | xargs cat "$TOP"/tools/testing/selftests/kvm/include/*
 	} | hash_of)
-	echo "$CACHE/checked/proof-$BASE-$arch-$patch-$key"
+	echo "$CACHE/checked/proof-$BASE-$host-$patch-$key"
 }
 
 mkdir -p "$CACHE/checked"
 failed=
-for arch in $ARCH; do
+for host in $HOST; do
 	for patch in ${PATCH:-$(cut -d' ' -f1 "$WORK/proofs" | uniq)}; do
-		tests=$(sed -n "s/^$patch $arch //p" "$WORK/proofs" | paste -sd' ')
+		tests=$(sed -n "s/^$patch $host //p" "$WORK/proofs" | paste -sd' ')
 		[ -n "$tests" ] || continue
 		number=$(grep -nxF "$patch" "$WORK/slugs" | cut -d: -f1)
-		proof=$(proof_of "$patch" "$arch" $tests)
+		proof=$(proof_of "$patch" "$host" $tests)
 		if [ -n "$CHANGED" ] && [ -f "$proof" ]; then
-			[ "$CHANGED" = list ] || step "$arch: $patch: red before, green with it, and nothing has changed"
+			[ "$CHANGED" = list ] || step "$host: $patch: red before, green with it, and nothing has changed"
 			continue
 		fi
 		if [ "$CHANGED" = list ]; then
-			echo "$arch $patch $proof"
+			echo "$host $patch $proof"
 			continue
 		fi
 		before=$((number - 1))
 		[ "$before" -gt 0 ] || before=none
-		step "$arch: $patch (patch $number), tests: $tests"
+		step "$host: $patch (patch $number), tests: $tests"
 		RESULTS=$ALL_RESULTS/$patch
-		prepare "$BASE" "$arch" "$before $number"
+		prepare "$BASE" "$(arches_of "$host")" "$before $number"
 		for patches in $before $number; do
-			echo "$BASE $arch $patches $RESULTS/$arch-$patches $tests"
+			echo "$BASE $host $patches $RESULTS/$host-$patches $tests"
 		done | run_hosts
-		if results judge "$RESULTS" --base "$BASE" --hosts "$arch" --variants "$before $number" --patch "$patch" --kind patches; then
+		if results judge "$RESULTS" --base "$BASE" --hosts "$host" --variants "$before $number" --patch "$patch" --kind patches; then
 			touch "$proof"
 		else
-			failed="$failed $arch:$patch"
+			failed="$failed $host:$patch"
 		fi
 		ln -sfn "${ALL_RESULTS##*/}" "$TOP/results/latest"
 	done

@@ -17,6 +17,10 @@ from verdict.judge import Run
 from verdict.logs import die
 
 
+# HOST-PATCHES.
+FOLDER = re.compile(r"([a-z][a-z0-9-]*?)-(none|all[a-z-]*|[0-9]+)$")
+
+
 def words(text):
     return text.split()
 
@@ -37,20 +41,29 @@ def again(folder, tables):
         run = upstream.Upstream(folder, os.path.join(expect.TOP, about["list"]), about["hosts"], about["variants"])
         run.judge()
         return run.report()
+    unknown(about["hosts"], tables)
     return report.report(Run(folder, tables, **about))
 
 
 def unfinished(folder, tables):
     """What was run, from the names of folders: there is no verdict yet."""
-    names = [match for match in map(re.compile(r"([a-z0-9]+)-(none|all[a-z-]*|[0-9]+)$").match, sorted(os.listdir(folder))) if match]
+    names = [match for match in map(FOLDER.match, sorted(os.listdir(folder))) if match]
     base = next((base for base in tables.series if os.path.basename(os.path.realpath(folder)).endswith(base)), None)
     if not names or not base:
         die(f"{folder} does not say what was run: name a folder results/DATE-BASE with HOST-PATCHES in it")
-    hosts = sorted({match[1] for match in names}, reverse=True)
+    hosts = sorted({match[1] for match in names})
     variants = sorted({match[2] for match in names}, key=lambda v: (v != "none", v.startswith("all"), v.zfill(9)))
     ran = {name[:-7] for match in names for name in os.listdir(os.path.join(folder, match[0])) if name.endswith(".status")}
     every = {test for host in hosts for test in tables.tests(base, host)}
+    unknown(hosts, tables)
     return Run(folder, tables, base, hosts, variants, [] if every <= ran else sorted(ran & every))
+
+
+def unknown(hosts, tables):
+    """Hosts that there are no more, or not yet."""
+    for host in hosts:
+        if host not in tables.hosts:
+            die(f"unknown HOST={host}: choose from {' '.join(tables.hosts)}")
 
 
 def unproved(tables, base):
@@ -140,6 +153,7 @@ def main():
         return again(args.folder, tables)
     if args.base not in tables.series:
         die(f"unknown BASE={args.base}: choose one of {' '.join(tables.series)}")
+    unknown(getattr(args, "hosts", [getattr(args, "host", None)] if hasattr(args, "host") else []), tables)
     if args.command == "judge":
         run = Run(args.folder, tables, args.base, args.hosts, args.variants, args.tests, args.kernel, args.patch,
                   bool(args.sure), args.kind)

@@ -31,10 +31,19 @@ NEEDS = """faultinj	lab	no fault injection
 kasan	lab	-
 poison	debian	-
 """
-EXPECT = """a_test	x86,arm64	-	pass
-a_test	x86,arm64	one	bug	one is bad	first
-a_test	x86	two	chance	(two is bad|two is ugly)	second	-	-	make storm
-b_test	x86	-	pass
+EXPECT = """a_test	amd,arm	-	pass
+a_test	amd,arm	one	bug	one is bad	first
+a_test	amd	two	chance	(two is bad|two is ugly)	second	-	-	make storm
+b_test	amd	-	pass
+"""
+HOST = """emulator made-up
+machine a b
+cpu one
+smp 2
+memory 1G
+cmdline console=x
+thread single
+boot-seconds 60
 """
 
 
@@ -56,12 +65,17 @@ class Case(unittest.TestCase):
         self.file("patches/needs", NEEDS)
         self.file("patches/expect", EXPECT)
         self.file("tools/lab/arches", "x86\narm64\nriscv\n")
+        for name, label, arch in (("amd", "AMD", "x86"), ("arm", "ARM", "arm64"), ("riscv", "RISC-V", "riscv")):
+            self.host(name, f"label {label}\narch {arch}\n")
 
     def file(self, name, text):
         name = os.path.join(self.top, name)
         os.makedirs(os.path.dirname(name), exist_ok=True)
         with open(name, "w", encoding="utf-8") as out:
             out.write(text)
+
+    def host(self, name, text):
+        self.file(f"tools/lab/hosts/{name}", HOST + text)
 
     def expect(self, text):
         self.file("patches/expect", text)
@@ -76,7 +90,7 @@ class Case(unittest.TestCase):
     def console(self, host, variant, *lines):
         self.file(f"results/20260101-000000-v9/{host}-{variant}/console", "".join(f"[    1.000000] {line}\n" for line in lines))
 
-    def judge(self, hosts=("x86",), variants=("all",), **more):
+    def judge(self, hosts=("amd",), variants=("all",), **more):
         self.run_ = Run(self.folder, expect.Tables(self.top), more.pop("base", "v9"), hosts, variants, **more)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
@@ -84,7 +98,7 @@ class Case(unittest.TestCase):
         self.said = out.getvalue()
         return status
 
-    def cell(self, test="a_test", host="x86", variant="all"):
+    def cell(self, test="a_test", host="amd", variant="all"):
         return self.run_.cells[test, host, variant].text
 
     def good(self, cell, **more):
@@ -106,31 +120,31 @@ class Tables(Case):
 
     def test_right(self):
         tables = expect.Tables(self.top)
-        self.assertEqual(tables.tests("v9", "x86"), ["a_test", "b_test"])
-        self.assertEqual(tables.tests("v9", "arm64"), ["a_test"])
+        self.assertEqual(tables.tests("v9", "amd"), ["a_test", "b_test"])
+        self.assertEqual(tables.tests("v9", "arm"), ["a_test"])
 
     def test_mistakes(self):
         for text, sentence in (
-                ("a_test\tx86\tthree", r"expect:5: 3 fields, and a row has 4 to 9"),
-                ("a_test\tx86\tthree\tbug\tx\tfirst\t-\t-\t-\t-", r"expect:5: 10 fields"),
-                ("a_test x86\tthree\tbug\tx\tfirst", r"expect:5: unknown three in the field hosts"),
-                ("a_test \tx86\tthree\tbug\tx\tfirst", r"expect:5: a field is empty, or begins or ends with a blank"),
-                ("a_test\tx86\tthree\tbug\t\tfirst", r"expect:5: a field is empty"),
-                ("a_test\tx86\tthree\tbut\tx\tfirst", r"expect:5: unknown kind but: choose from pass bug "),
-                ("a_test\tx86\tthree\tbug\tx\tfrist", r"expect:5: unknown frist in the field patches"),
+                ("a_test\tamd\tthree", r"expect:5: 3 fields, and a row has 4 to 9"),
+                ("a_test\tamd\tthree\tbug\tx\tfirst\t-\t-\t-\t-", r"expect:5: 10 fields"),
+                ("a_test amd\tthree\tbug\tx\tfirst", r"expect:5: unknown three in the field hosts"),
+                ("a_test \tamd\tthree\tbug\tx\tfirst", r"expect:5: a field is empty, or begins or ends with a blank"),
+                ("a_test\tamd\tthree\tbug\t\tfirst", r"expect:5: a field is empty"),
+                ("a_test\tamd\tthree\tbut\tx\tfirst", r"expect:5: unknown kind but: choose from pass bug "),
+                ("a_test\tamd\tthree\tbug\tx\tfrist", r"expect:5: unknown frist in the field patches"),
                 ("a_test\tx68\tthree\tbug\tx\tfirst", r"expect:5: unknown x68 in the field hosts"),
-                ("a_test\tx86\tthree\tbug\tx\tfirst\tkasn", r"expect:5: unknown kasn in the field needs"),
-                ("a_test\tx86\tthree\tbug\tx\tfirst\t-\tv7", r"expect:5: unknown v7 in the field bases"),
-                ("a_test\tx86\tthree\tbug\t(x\tfirst", r"expect:5: the reason is no regular expression"),
-                ("a_test\tx86\tone\tbug\tone is bad\tfirst", r"expect:5: the same as .*expect:2 for one on x86"),
-                ("a_test\tx86\tthree,one\tskip\tx\na_test\tx86\tthree\tskip\ty", r"expect:6: the same as .*expect:5 for three"),
-                ("a_test\tx86\tthree\tbug\tx", r"expect:5: a row of the kind bug names its patches"),
-                ("a_test\tx86\tthree\tskip\tx\tfirst", r"expect:5: a row of the kind skip names no patches"),
-                ("a_test\tx86\tthree\tchance\tx\tfirst", r"expect:5: a row of the kind chance has a note"),
-                ("a_test\tx86\tthree\tknown\tx", r"expect:5: a row of the kind known has a note"),
-                ("a_test\tx86\t-\tbug\tx\tfirst", r"expect:5: a row of the kind bug names its subtests"),
-                ("c_test\tx86\tone\tbug\tx\tfirst", r"expect:5: no base runs c_test on x86"),
-                ("b_test\tarm64\tone\tbug\tx\tfirst", r"expect:5: no base runs b_test on arm64")):
+                ("a_test\tamd\tthree\tbug\tx\tfirst\tkasn", r"expect:5: unknown kasn in the field needs"),
+                ("a_test\tamd\tthree\tbug\tx\tfirst\t-\tv7", r"expect:5: unknown v7 in the field bases"),
+                ("a_test\tamd\tthree\tbug\t(x\tfirst", r"expect:5: the reason is no regular expression"),
+                ("a_test\tamd\tone\tbug\tone is bad\tfirst", r"expect:5: the same as .*expect:2 for one on amd"),
+                ("a_test\tamd\tthree,one\tskip\tx\na_test\tamd\tthree\tskip\ty", r"expect:6: the same as .*expect:5 for three"),
+                ("a_test\tamd\tthree\tbug\tx", r"expect:5: a row of the kind bug names its patches"),
+                ("a_test\tamd\tthree\tskip\tx\tfirst", r"expect:5: a row of the kind skip names no patches"),
+                ("a_test\tamd\tthree\tchance\tx\tfirst", r"expect:5: a row of the kind chance has a note"),
+                ("a_test\tamd\tthree\tknown\tx", r"expect:5: a row of the kind known has a note"),
+                ("a_test\tamd\t-\tbug\tx\tfirst", r"expect:5: a row of the kind bug names its subtests"),
+                ("c_test\tamd\tone\tbug\tx\tfirst", r"expect:5: no base runs c_test on amd"),
+                ("b_test\tarm\tone\tbug\tx\tfirst", r"expect:5: no base runs b_test on arm")):
             with self.subTest(text):
                 self.wrong(text, sentence)
 
@@ -149,28 +163,28 @@ class Tables(Case):
         self.assertEqual(expect.split_list("a,b.{c,d}.{e,f}"), ["a", "b.c.e", "b.c.f", "b.d.e", "b.d.f"])
 
     def test_a_base_without_the_patch_is_green(self):
-        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tx\tthird\n")
+        self.expect("a_test\tamd\t-\tpass\na_test\tamd\tone\tbug\tx\tthird\n")
         tables = expect.Tables(self.top)
-        self.assertIn("one", tables.expectations("v8", "a_test", "x86").green)
-        self.assertIn("one", tables.expectations("v9", "a_test", "x86").reds)
+        self.assertIn("one", tables.expectations("v8", "a_test", "amd").green)
+        self.assertIn("one", tables.expectations("v9", "a_test", "amd").reds)
 
     def test_what_a_debian_kernel_shows(self):
-        self.expect("a_test\tx86\t-\tpass\n"
-                    "b_test\tx86\t-\tpass\t-\t-\tkasan\n"
-                    "a_test\tx86\tone\tbug\tKASAN\tfirst\tkasan\n"
-                    "a_test\tx86\tone\tbug\tOops\tfirst\tpoison\n"
-                    "a_test\tx86\ttwo\tbug\tx\tthird\tfaultinj\n"
-                    "a_test\tx86\tthree\tpass\t-\t-\tfaultinj\n")
+        self.expect("a_test\tamd\t-\tpass\n"
+                    "b_test\tamd\t-\tpass\t-\t-\tkasan\n"
+                    "a_test\tamd\tone\tbug\tKASAN\tfirst\tkasan\n"
+                    "a_test\tamd\tone\tbug\tOops\tfirst\tpoison\n"
+                    "a_test\tamd\ttwo\tbug\tx\tthird\tfaultinj\n"
+                    "a_test\tamd\tthree\tpass\t-\t-\tfaultinj\n")
         tables = expect.Tables(self.top)
-        self.assertEqual(tables.tests("v9", "x86", "debian"), ["a_test"])
+        self.assertEqual(tables.tests("v9", "amd", "debian"), ["a_test"])
         for kernel, reason, skips in (("lab", "KASAN", set()), ("debian", "Oops", {"two", "three"})):
-            found = tables.expectations("v8", "a_test", "x86", kernel)
+            found = tables.expectations("v8", "a_test", "amd", kernel)
             self.assertEqual([row.reason.text for row, _ in found.reds["one"]], [reason])
             self.assertEqual(set(found.skips), skips)
 
     def test_a_row_of_several_patches_proves_the_last(self):
-        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tx\tsecond,first\n"
-                    "a_test\tx86\ttwo\tchance\tx\tthird\t-\t-\tmake storm\n")
+        self.expect("a_test\tamd\t-\tpass\na_test\tamd\tone\tbug\tx\tsecond,first\n"
+                    "a_test\tamd\ttwo\tchance\tx\tthird\t-\t-\tmake storm\n")
         tables = expect.Tables(self.top)
         self.assertEqual(list(tables.proofs("v9")), ["second"])
         self.assertEqual(results.unproved(tables, "v9"), ["first", "third", "last"])
@@ -182,10 +196,10 @@ class Tables(Case):
         for base in tables.series:
             self.assertEqual([slug for slug in results.unproved(tables, base)
                               if tables.changes[slug].topic not in ("lock-docs", "selftests")], [])
-        skips = tables.expectations("v7.3", "vcpu_index_test", "x86", "debian").skips
+        skips = tables.expectations("v7.3", "vcpu_index_test", "amd", "debian").skips
         self.assertIn("vcpu_index.no_irqchip.array_failure", skips)
-        self.assertNotIn("svm_reload_test", tables.tests("v7.3", "x86", "debian"))
-        self.assertEqual(tables.tests("v6.12", "arm64")[-1], "vgic_preinit_regs_test")
+        self.assertNotIn("svm_reload_test", tables.tests("v7.3", "amd", "debian"))
+        self.assertEqual(tables.tests("v6.12", "arm")[-1], "vgic_preinit_regs_test")
 
 
 class Lab(Case):
@@ -193,14 +207,14 @@ class Lab(Case):
 
     def setUp(self):
         super().setUp()
-        self.result("x86", "all", "b_test", "exit 0", "1..1", ok(1, "x"))
-        self.result("x86", "none", "b_test", "exit 0", "1..1", ok(1, "x"))
+        self.result("amd", "all", "b_test", "exit 0", "1..1", ok(1, "x"))
+        self.result("amd", "none", "b_test", "exit 0", "1..1", ok(1, "x"))
 
     def with_series(self, status, *lines):
-        self.result("x86", "all", "a_test", status, *lines)
+        self.result("amd", "all", "a_test", status, *lines)
 
     def without(self, status, *lines):
-        self.result("x86", "none", "a_test", status, *lines)
+        self.result("amd", "none", "a_test", status, *lines)
 
     def test_green(self):
         self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three"))
@@ -231,7 +245,7 @@ class Lab(Case):
         self.judge(variants=("none",))
         report.history(self.run_)
         with open(os.path.join(self.top, "results", "history"), encoding="utf-8") as text:
-            self.assertRegex(text.read(), "^[^\t]*\tv9\tlab\tx86\ta_test.two\tnot hit\t")
+            self.assertRegex(text.read(), "^[^\t]*\tv9\tlab\tamd\ta_test.two\tnot hit\t")
 
     def test_a_red_is_missing(self):
         self.without("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
@@ -255,20 +269,20 @@ class Lab(Case):
         self.bad("WRONG", "two is declared and did not run")
 
     def test_a_subtest_of_another_base_does_not_run(self):
-        self.expect(EXPECT + "a_test\tx86\tthree\tbug\tx\tthird\n")
+        self.expect(EXPECT + "a_test\tamd\tthree\tbug\tx\tthird\n")
         self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "three is declared and did not run", base="v8")
 
     def test_skips(self):
         self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three", " # SKIP no such thing"))
         self.bad("WRONG", "three was skipped: no such thing")
-        self.expect(EXPECT + "a_test\tx86\tthree\tskip\tno such thing\n")
+        self.expect(EXPECT + "a_test\tamd\tthree\tskip\tno such thing\n")
         self.good("green 2/3")
         with open(os.path.join(self.folder, "reds"), encoding="utf-8") as text:
             self.assertIn("AMD    a_test.three: no such thing", text.read())
-        self.expect(EXPECT + "a_test\tx86\tthree\tskip\tanother thing\n")
+        self.expect(EXPECT + "a_test\tamd\tthree\tskip\tanother thing\n")
         self.bad("WRONG", "three was skipped: no such thing")
-        self.expect(EXPECT + "a_test\tx86\ttwo\tskip\tno such thing\n".replace("two", "three"))
+        self.expect(EXPECT + "a_test\tamd\ttwo\tskip\tno such thing\n".replace("two", "three"))
         self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three"))
         self.bad("WRONG", "three is declared as skipped, and was not")
 
@@ -277,7 +291,7 @@ class Lab(Case):
         self.bad("ERROR exit 4", "the test did not come to its end: exit 4")
 
     def test_open(self):
-        self.expect(EXPECT + "a_test\tx86\tthree\topen\tthree is bad\t-\t-\t-\tnobody knows how\n")
+        self.expect(EXPECT + "a_test\tamd\tthree\topen\tthree is bad\t-\t-\t-\tnobody knows how\n")
         lines = ("1..3", ok(1, "one"), ok(2, "two"), "# three is bad", "not " + ok(3, "three"))
         self.with_series("exit 1", *lines)
         self.good("green 2/3, 1 open")
@@ -300,7 +314,7 @@ class Lab(Case):
         self.bad("ERROR", "planned 0 subtests and reported 2")
         self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"))
         self.bad("ERROR", "planned 3 subtests and reported 2")
-        self.expect("a_test\tx86\t-\tpass\n")
+        self.expect("a_test\tamd\t-\tpass\n")
         self.with_series("exit 0")
         self.bad("ERROR", "planned 0 subtests and reported 0")
 
@@ -315,7 +329,7 @@ class Lab(Case):
             with self.subTest(status):
                 self.with_series(status, "1..2", ok(1, "one"), ok(2, "two"))
                 self.bad("ERROR " + status, "the test did not come to its end: " + status)
-        os.remove(os.path.join(self.folder, "x86-all", "a_test.status"))
+        os.remove(os.path.join(self.folder, "amd-all", "a_test.status"))
         self.bad("ERROR not run", "the test did not come to its end: not run")
 
     def test_a_report_of_the_kernel(self):
@@ -323,14 +337,14 @@ class Lab(Case):
         self.bad("WRONG", "the kernel reported: WARNING: made up")
         self.without("exit 0", "1..2", ok(1, "one"), "!WARNING: made up", ok(2, "two"))
         self.assertEqual(self.judge(variants=("none",)), 1)
-        self.result("x86", "none", "b_test", "exit 0", "1..1", "!BUG kmalloc-96 (Tainted: G): Poison overwritten", ok(1, "x"))
+        self.result("amd", "none", "b_test", "exit 0", "1..1", "!BUG kmalloc-96 (Tainted: G): Poison overwritten", ok(1, "x"))
         self.without("exit 1", "1..2", "# one is bad", "!BUG: KASAN: made up", "not " + ok(1, "one"), ok(2, "two"))
         self.judge(variants=("none",))
         self.assertEqual(self.cell(variant="none"), "red 1/2")
         self.assertEqual(self.cell("b_test", variant="none"), "WRONG")
 
     def test_a_known_report(self):
-        self.expect(EXPECT + "a_test\tx86\ttwo\tknown\tWARNING: made up\t-\t-\t-\tit asks for it\n")
+        self.expect(EXPECT + "a_test\tamd\ttwo\tknown\tWARNING: made up\t-\t-\t-\tit asks for it\n")
         self.with_series("exit 0", "1..2", "#  RUN           global.one ...", ok(1, "one"),
                          "#  RUN           global.two ...", "!WARNING: made up", ok(2, "two"))
         self.good("green 2/2")
@@ -344,49 +358,49 @@ class Lab(Case):
         self.bad("WRONG", "the kernel reported: WARNING: made up")
 
     def test_two_patches_of_one_row(self):
-        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tone is bad\tfirst,second\n")
+        self.expect("a_test\tamd\t-\tpass\na_test\tamd\tone\tbug\tone is bad\tfirst,second\n")
         for variant, cell in (("none", "red 1/1"), ("1", "red 1/1"), ("2", "WRONG")):
-            self.result("x86", variant, "a_test", "exit 1", "1..1", "# one is bad", "not " + ok(1, "one"))
+            self.result("amd", variant, "a_test", "exit 1", "1..1", "# one is bad", "not " + ok(1, "one"))
             self.judge(variants=(variant,))
             self.assertEqual(self.cell(variant=variant), cell)
 
     def test_two_lines_of_a_reason(self):
-        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tNULL pointer && pc : here\tfirst\n")
+        self.expect("a_test\tamd\t-\tpass\na_test\tamd\tone\tbug\tNULL pointer && pc : here\tfirst\n")
         self.without("exit 1", "1..1", "!unable to handle NULL pointer", "!pc : here+0x1", "not " + ok(1, "one"))
         self.good("red 1/1", variants=("none",))
         self.without("exit 1", "1..1", "!unable to handle NULL pointer", "!pc : there+0x1", "not " + ok(1, "one"))
         self.bad("WRONG", "not for the declared reason", variants=("none",))
 
     def test_two_bugs_of_one_subtest(self):
-        self.expect(EXPECT + "a_test\tx86\tone\tbug\tone is ugly\tlast\n")
+        self.expect(EXPECT + "a_test\tamd\tone\tbug\tone is ugly\tlast\n")
         for word in ("bad", "ugly"):
             self.without("exit 1", "1..2", f"# one is {word}", "not " + ok(1, "one"), ok(2, "two"))
             self.good("red 1/2", variants=("none",))
-        self.result("x86", "2", "a_test", "exit 1", "1..2", "# one is ugly", "not " + ok(1, "one"), ok(2, "two"))
-        self.result("x86", "2", "b_test", "exit 0", "1..1", ok(1, "x"))
+        self.result("amd", "2", "a_test", "exit 1", "1..2", "# one is ugly", "not " + ok(1, "one"), ok(2, "two"))
+        self.result("amd", "2", "b_test", "exit 0", "1..1", ok(1, "x"))
         self.good("red 1/2", variants=("2",))
-        self.result("x86", "2", "a_test", "exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.result("amd", "2", "a_test", "exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "one failed, and not for the declared reason: one is ugly", variants=("2",))
 
     def test_consoles(self):
         self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
-        for lines, sentence in ((("WARNING: made up", "lab: done"), "x86 with the series: the kernel reported: WARNING: made up"),
+        for lines, sentence in ((("WARNING: made up", "lab: done"), "amd with the series: the kernel reported: WARNING: made up"),
                                 (("kmemleak: 3 new suspected memory leaks", "lab: done"), "3 new suspected memory leaks"),
-                                (("lab: error: made up", "lab: done"), "x86 with the series: error: made up"),
+                                (("lab: error: made up", "lab: done"), "amd with the series: error: made up"),
                                 (("lab: begin a_test",), "the host did not come to its end")):
             with self.subTest(lines):
-                self.console("x86", "all", *lines)
+                self.console("amd", "all", *lines)
                 self.assertEqual(self.judge(), 1)
                 self.assertRegex(self.said, sentence)
-                shutil.copytree(os.path.join(self.folder, "x86-all"), os.path.join(self.folder, "x86-all-kcsan"), dirs_exist_ok=True)
+                shutil.copytree(os.path.join(self.folder, "amd-all"), os.path.join(self.folder, "amd-all-kcsan"), dirs_exist_ok=True)
                 self.assertEqual(self.judge(variants=("all-kcsan",)), 1)
-        self.console("x86", "all", "lab: begin a_test", "lab: end a_test", "lab: done")
+        self.console("amd", "all", "lab: begin a_test", "lab: end a_test", "lab: done")
         self.assertEqual(self.judge(), 0)
-        self.console("x86", "all", "lab: begin a_test", "lab: end a_test", "lab: error: lockdep is off: x", "lab: done")
+        self.console("amd", "all", "lab: begin a_test", "lab: end a_test", "lab: error: lockdep is off: x", "lab: done")
         self.assertEqual(self.judge(), 1)
-        self.expect(EXPECT + "a_test\tx86\t-\tknown\tlockdep is turned off\t-\t-\t-\tit asks for it\n")
+        self.expect(EXPECT + "a_test\tamd\t-\tknown\tlockdep is turned off\t-\t-\t-\tit asks for it\n")
         self.assertEqual(self.judge(), 0, self.said)
-        self.console("x86", "all", "lab: begin a_test", "lab: end a_test", "lab: begin b_test", "lab: end b_test",
+        self.console("amd", "all", "lab: begin a_test", "lab: end a_test", "lab: begin b_test", "lab: end b_test",
                      "lab: error: lockdep is off: x", "lab: done")
         self.assertEqual(self.judge(), 1)
 
@@ -411,19 +425,19 @@ class Patches(Case):
 
     def setUp(self):
         super().setUp()
-        self.expect("a_test\tx86\t-\tpass\n"
-                    "a_test\tx86\tone\tbug\tone is bad\tsecond\n"
-                    "a_test\tx86\ttwo\tbug\ttwo is bad\tlast\n")
+        self.expect("a_test\tamd\t-\tpass\n"
+                    "a_test\tamd\tone\tbug\tone is bad\tsecond\n"
+                    "a_test\tamd\ttwo\tbug\ttwo is bad\tlast\n")
         self.before()
         self.after()
 
     def before(self, status="exit 1", lines=("1..3", "# one is bad", "not ok 1 one", "# two is bad", "not ok 2 two", "ok 3 three"), console=()):
-        self.result("x86", "1", "a_test", status, *lines)
-        self.console("x86", "1", *console, "lab: done")
+        self.result("amd", "1", "a_test", status, *lines)
+        self.console("amd", "1", *console, "lab: done")
 
     def after(self, status="exit 1", lines=("1..3", "ok 1 one", "!KASAN", "# two is bad", "not ok 2 two", "ok 3 three"), console=()):
-        self.result("x86", "2", "a_test", status, *lines)
-        self.console("x86", "2", *console, "lab: done")
+        self.result("amd", "2", "a_test", status, *lines)
+        self.console("amd", "2", *console, "lab: done")
 
     def verdict(self, **more):
         status = self.judge(variants=("1", "2"), patch="second", **more)
@@ -464,14 +478,14 @@ class Patches(Case):
         self.before()
         self.after(console=("BUG: made up",))
         self.assertEqual(self.verdict()[0], 1)
-        self.assertRegex(self.said, "x86, patches: 2: the kernel reported: BUG: made up")
+        self.assertRegex(self.said, "amd, patches: 2: the kernel reported: BUG: made up")
 
     def test_the_end(self):
         self.after(status="hung")
         self.assertEqual(self.verdict(), (1, "red 1", "ERROR hung"))
 
     def test_red_for_a_later_patch(self):
-        self.expect("a_test\tx86\t-\tpass\na_test\tx86\tone\tbug\tone is bad\tsecond\na_test\tx86\tone\tbug\tone is ugly\tlast\n")
+        self.expect("a_test\tamd\t-\tpass\na_test\tamd\tone\tbug\tone is bad\tsecond\na_test\tamd\tone\tbug\tone is ugly\tlast\n")
         self.before(lines=("1..1", "# one is bad", "not ok 1 one"))
         self.after(lines=("1..1", "# one is ugly", "not ok 1 one"))
         self.assertEqual(self.verdict(), (0, "red 1", "green 1"), self.said)
@@ -520,19 +534,57 @@ class Boot(Case):
         self.assertRegex(said.getvalue(), "the host did not send the whole of lockdep")
 
 
+class Hosts(Case):
+    """One file is a host."""
+
+    def test_like(self):
+        self.host("arm-new", "label New\narch arm64\nlike arm\n")
+        tables = expect.Tables(self.top)
+        self.assertEqual(tables.tests("v9", "arm-new"), ["a_test"])
+        self.assertIn("one", tables.expectations("v9", "a_test", "arm-new").reds)
+        self.file("patches/expect", EXPECT + "a_test\tarm-new\tone\tskip\tnot here\n")
+        tables = expect.Tables(self.top)
+        self.assertIn("one", tables.expectations("v9", "a_test", "arm-new").skips)
+        self.assertIn("one", tables.expectations("v9", "a_test", "arm").reds)
+        self.result("arm-new", "all", "a_test", "exit 0", "1..1", ok(1, "one", " # SKIP not here"))
+        self.console("arm-new", "all", "lab: begin a_test", "lab: end a_test", "lab: done")
+        self.assertEqual(self.judge(hosts=("arm-new",)), 0, self.said)
+        self.assertRegex(self.said, "^\ntest +New with")
+
+    def test_wrong(self):
+        for text, sentence in (("label x\narch x86\nmodul kvm\n", "hosts/bad:11: unknown modul: choose from label "),
+                               ("label x\narch x86\nsmp 4\n", "hosts/bad:11: a second line smp"),
+                               ("label x\narch sparc\n", "hosts/bad:10: arch cannot be sparc"),
+                               ("label\narch x86\n", "hosts/bad:9: label cannot be empty"),
+                               ("label x\narch x86\npackage qemu\n", "hosts/bad:11: package cannot be qemu"),
+                               ("label x\n", "hosts/bad: there is no line arch"),
+                               ("label x\narch x86\nlike bad\n", "hosts/bad: like bad: there is no such other host"),
+                               ("label x\narch x86\nlike none\n", "hosts/bad: like none: there is no such other host")):
+            with self.subTest(sentence):
+                self.host("bad", text)
+                with self.assertRaises(expect.Errors) as caught:
+                    expect.Tables(self.top)
+                self.assertRegex(str(caught.exception), sentence)
+
+    def test_folders(self):
+        for host, variant in (("arm-new", "all-kcsan"), ("arm-new", "none"), ("amd", "12")):
+            with self.subTest(host + variant):
+                self.assertEqual(results.FOLDER.match(f"{host}-{variant}").groups(), (host, variant))
+
+
 class Upstream(Case):
     """Upstream's own tests: the same without and with the series, and as they are listed."""
 
     def setUp(self):
         super().setUp()
-        self.file("list", "slow\tx86\ttime\tno reason\n")
+        self.file("list", "slow\tamd\ttime\tno reason\n")
         for variant in ("none", "all"):
-            self.result("x86", variant, "same", "exit 0", "ok 1 one")
-            self.result("x86", variant, "slow", "exit 143", "ok 1 one")
-        self.file("results/20260101-000000-v9/x86.tests", "same\nslow\n")
+            self.result("amd", variant, "same", "exit 0", "ok 1 one")
+            self.result("amd", variant, "slow", "exit 143", "ok 1 one")
+        self.file("results/20260101-000000-v9/amd.tests", "same\nslow\n")
 
     def verdict(self):
-        run = upstream.Upstream(self.folder, os.path.join(self.top, "list"), ["x86"], ["none", "all"])
+        run = upstream.Upstream(self.folder, os.path.join(self.top, "list"), ["amd"], ["none", "all"])
         run.judge()
         with contextlib.redirect_stdout(io.StringIO()) as out:
             status = run.report()
@@ -547,23 +599,23 @@ class Upstream(Case):
                                (("same", "exit 254", "ok 1 one"), "AMD +same +pass without the series, fail with it"),
                                (("same", "exit 0", "not ok 1 one"), "AMD +same +subtests differ")):
             with self.subTest(sentence):
-                self.result("x86", "all", *args)
+                self.result("amd", "all", *args)
                 self.assertEqual(self.verdict(), 1)
                 self.assertRegex(self.said, sentence)
-        self.result("x86", "all", "same", "exit 0", "ok 1 one")
+        self.result("amd", "all", "same", "exit 0", "ok 1 one")
         self.file("list", "")
         self.assertEqual(self.verdict(), 1)
         self.assertRegex(self.said, "AMD +slow +time without the series, and pass is what its list says")
-        self.file("list", "slow\tx86\tunsteady\tno reason\n")
+        self.file("list", "slow\tamd\tunsteady\tno reason\n")
         self.assertEqual(self.verdict(), 0, self.said)
-        self.file("results/20260101-000000-v9/x86.tests", "")
+        self.file("results/20260101-000000-v9/amd.tests", "")
         self.assertEqual(self.verdict(), 1)
 
     def test_a_known_report(self):
         for variant in ("none", "all"):
-            self.result("x86", variant, "same", "exit 0", "ok 1 one", "!WARNING: made up 17")
+            self.result("amd", variant, "same", "exit 0", "ok 1 one", "!WARNING: made up 17")
         self.assertEqual(self.verdict(), 1)
-        self.file("list", "slow\tx86\ttime\tno reason\nsame\tx86\tpass\tno reason\tmade up N\n")
+        self.file("list", "slow\tamd\ttime\tno reason\nsame\tamd\tpass\tno reason\tmade up N\n")
         self.assertEqual(self.verdict(), 0, self.said)
 
 
@@ -600,7 +652,7 @@ class Real(unittest.TestCase):
 
     def test_cells(self):
         tests = ["vcpu_exclusive_test", "amd_iommu_ga_log_test", "svm_ga_log_test"]
-        run = Run(DATA, expect.Tables(), "v7.3", ["x86"], ["none"], tests)
+        run = Run(DATA, expect.Tables(), "v7.3", ["amd"], ["none"], tests)
         run.judge()
         self.assertEqual({key[0]: cell.text for key, cell in run.cells.items()}, {
             "vcpu_exclusive_test": "red 1/5", "amd_iommu_ga_log_test": "red 2/3", "svm_ga_log_test": "WRONG"})
@@ -610,15 +662,15 @@ class Real(unittest.TestCase):
         whys = {sub: why for cell in run.cells.values() for _, sub, why in cell.reds}
         self.assertRegex(whys["ga_log.destroy_during_wakeup"], "^kernel splat: BUG: KASAN: slab-use-after-free in rcuwait_wake_up")
         self.assertEqual(whys["ga_notifier.unload_kvm_amd"], "kvm_amd was unloaded while its notifier was running")
-        self.assertEqual(len(run.cells["svm_ga_log_test", "x86", "none"].left_out), 3)
+        self.assertEqual(len(run.cells["svm_ga_log_test", "amd", "none"].left_out), 3)
         self.assertEqual([chance.hit for chance in run.chances()], [False, False])
 
     def test_a_report_that_is_asked_for(self):
         """exclusive.hyperv_unlocked: the kernel has the assertion already, and it is known."""
-        log = logs.Log(logs.lines_of(os.path.join(DATA, "x86-none", "vcpu_exclusive_test.log")))
+        log = logs.Log(logs.lines_of(os.path.join(DATA, "amd-none", "vcpu_exclusive_test.log")))
         found = [(line, sub) for line, sub in log.reports if line.startswith("WARNING: ")]
         self.assertEqual([sub for _, sub in found], ["exclusive.hyperv_unlocked"])
-        known = expect.Tables().expectations("v7.3", "vcpu_exclusive_test", "x86")
+        known = expect.Tables().expectations("v7.3", "vcpu_exclusive_test", "amd")
         self.assertTrue(known.is_known(*found[0]))
         self.assertFalse(known.is_known(found[0][0], "exclusive.nested_unlocked"))
 

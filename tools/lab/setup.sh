@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Install what tools/lab/packages lists and this machine lacks.
+# Install what tools/lab/packages and the files of the emulated hosts list (the default
+# ones, and those in HOST) and this machine lacks.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -9,7 +10,14 @@
 # a compiler or QEMU of his own in PATH.
 missing()
 {
-	while read -r proof package; do
+	{
+		cat "$TOP/tools/lab/packages"
+		for host in $(lab_hosts); do
+			case " $(lab_hosts default | paste -sd' ') ${HOST:-} " in
+			*" $host "*) host_get "$host" package ;;
+			esac
+		done
+	} | while read -r proof package; do
 		case $proof in
 		''|'#'*)
 			continue ;;
@@ -18,7 +26,7 @@ missing()
 		*)
 			command -v "$proof" >/dev/null || echo "$package" ;;
 		esac
-	done <"$TOP/tools/lab/packages" | sort -u
+	done | sort -u
 }
 
 [ "$(uname -m)" = x86_64 ] || die "the lab builds on x86-64 only, and this machine is $(uname -m)"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # storm.sh: vcpu_lifecycle_stress for as long as one likes, in the emulated hosts
-# of ARCH, with the whole series of BASE.
+# of HOST (or ARCH), with the whole series of BASE.
 #
 #   TIME=2h             for how long: a number with s, m or h
 #   SEED=1              the first seed (default: another one each day and second)
@@ -10,7 +10,7 @@
 #   PATCHES=none        without the series; all-kcsan: with it, in the variant that
 #                       looks for data races, see kcsan.config; a slug: up to and with this patch
 #
-# The results are in results/DATE-BASE-storm/ARCH-PATCHES: all that the host said, the
+# The results are in results/DATE-BASE-storm/HOST-PATCHES: all that the host said, the
 # record (seeds, programs, VMs, calls with what they returned), and, if programs
 # have failed, those, as they were and made smaller.
 
@@ -18,7 +18,6 @@
 
 export START KERNEL="${KERNEL:-}"
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 TIME=${TIME:-10m}
 SEED=${SEED:-$(date +%s)}
 REPLAY=${REPLAY:-}
@@ -36,18 +35,18 @@ case $SEED in
 ''|*[!0-9]*)	die "unknown SEED=$SEED: a number" ;;
 esac
 [ -z "$REPLAY" ] || [ -f "$REPLAY" ] || die "REPLAY=$REPLAY does not exist: name a file with a program"
-export BASE ARCH TIME SEED REPLAY PATCHES
+export BASE TIME SEED REPLAY PATCHES
 each_base $BASE
 check_base "$BASE"
 PATCHES=$(variants "$BASE" "$PATCHES")
-check_arches 'x86 arm64' $ARCH
-for arch in $ARCH; do
-	known_tests "$BASE" "$arch" | grep -qxF "$TEST" ||
-		die "patches/expect does not declare $TEST of $BASE for $arch, i.e. what is known of it: choose another BASE"
+pick_hosts
+for host in $HOST; do
+	known_tests "$BASE" "$host" | grep -qxF "$TEST" ||
+		die "patches/expect does not declare $TEST of $BASE for $host, i.e. what is known of it: choose another BASE or HOST"
 done
 RESULTS=${RESULTS:-$(new_results "$BASE-storm")}
 
-# progress ARCH: what the host says meanwhile, for as long as this script runs.
+# progress HOST: what the host says meanwhile, for as long as this script runs.
 progress()
 {
 	while [ ! -f "$RESULTS/$1-$PATCHES/console.boot" ]; do
@@ -55,15 +54,15 @@ progress()
 		kill -0 $$ 2>/dev/null || return
 	done
 	tail --pid=$$ -n +1 -F "$RESULTS/$1-$PATCHES/console.boot" 2>/dev/null |
-	awk -v arch="$1" '
+	awk -v host="$1" '
 	/lab: # ([0-9]+:[0-9][0-9] [0-9]+ programs|seed [0-9]+ of|made smaller|can.t be made)/ {
 		sub(/.*lab: # /, "")
-		print arch ": " $0
+		print host ": " $0
 		fflush()
 	}'
 }
 
-# record ARCH: what the run was, and the programs that failed.
+# record HOST: what the run was, and the programs that failed.
 record()
 {
 	log=$RESULTS/$1-$PATCHES/$TEST.ktap
@@ -83,7 +82,7 @@ record()
 	sed "s/^/$1: /" "$RESULTS/$1-$PATCHES/record"
 }
 
-prepare "$BASE" "$ARCH" "$PATCHES"
+prepare "$BASE" "$(arches_of $HOST)" "$PATCHES"
 export OPTIONS="-s $SEED -t $seconds" TEST_TIMEOUT=$((seconds + 600))
 if [ -n "$REPLAY" ]; then
 	TEST_FILE=$(readlink -f "$REPLAY")
@@ -91,24 +90,24 @@ if [ -n "$REPLAY" ]; then
 	export TEST_FILE
 fi
 
-for arch in $ARCH; do
-	progress "$arch" &
+for host in $HOST; do
+	progress "$host" &
 done
-for arch in $ARCH; do
-	echo "$BASE $arch $PATCHES $RESULTS/$arch-$PATCHES $TEST"
+for host in $HOST; do
+	echo "$BASE $host $PATCHES $RESULTS/$host-$PATCHES $TEST"
 done | run_hosts
 
-for arch in $ARCH; do
-	record "$arch"
+for host in $HOST; do
+	record "$host"
 done
 if [ -n "$REPLAY" ]; then
-	for arch in $ARCH; do
-		[ "$(cat "$RESULTS/$arch-$PATCHES/$TEST.status")" = 'exit 0' ] ||
-			die "the program fails on $arch: see above, and the logs in $RESULTS"
+	for host in $HOST; do
+		[ "$(cat "$RESULTS/$host-$PATCHES/$TEST.status")" = 'exit 0' ] ||
+			die "the program fails on $host: see above, and the logs in $RESULTS"
 	done
 	step "the program does not fail"
 	exit
 fi
-judge --base "$BASE" --hosts "$ARCH" --variants "$PATCHES" --tests "$TEST" --kind storm ||
+judge --base "$BASE" --hosts "$HOST" --variants "$PATCHES" --tests "$TEST" --kind storm ||
 	die "the storm has found something: see above, and the logs in $RESULTS"
 step "nothing was found"

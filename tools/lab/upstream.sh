@@ -7,18 +7,17 @@
 # not pass there, and why.
 #
 #   BASE=v7.3           which series
-#   ARCH='x86 arm64'    which hosts
+#   HOST='amd arm'      which hosts, or by ARCH
 #   TEST='a b'          these tests alone
 #   ALL=1               also those that take too long for an emulated CPU
 #   RECORD=1            print what belongs into patches/BASE/upstream
 #
-# The results are in results/DATE-BASE-upstream/ARCH-PATCHES.
+# The results are in results/DATE-BASE-upstream/HOST-PATCHES.
 
 . "$(dirname "$0")/../lib.sh"
 
 export START KERNEL="${KERNEL:-}"
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 TEST=${TEST:-}
 PATCHES='none all'
 LIST=$TOP/patches/$BASE/upstream
@@ -30,17 +29,18 @@ export TEST_TIMEOUT="${TEST_TIMEOUT:-120}"
 
 each_base $BASE
 check_base "$BASE"
-check_hosts $ARCH
+pick_hosts
 [ -f "$LIST" ] || die "there is no $LIST: write one, with RECORD=1"
 
 # The tests of a host in their order.  What makes lockdep report, and so turns
 # it off, comes last.
 tests_of()
 {
-	ls "$CACHE/tests/upstream-$BASE-$1/" |
-	awk -F'\t' -v arch="$1" -v only="$TEST" -v all="${ALL:-}" '
+	arch=$(host_get "$1" arch)
+	ls "$CACHE/tests/upstream-$BASE-$arch/" |
+	awk -F'\t' -v host="$1" -v arch="$arch" -v only="$TEST" -v all="${ALL:-}" '
 		FILENAME != "-" {
-			if (!/^#/ && ("," $2 ",") ~ ("," arch ",")) {
+			if (!/^#/ && ("," $2 ",") ~ (",(" arch "|" host "),")) {
 				slow[$1] = $3 == "time"
 				last[$1] = $5 != ""
 			}
@@ -52,23 +52,23 @@ tests_of()
 		END { printf "%s", later }' "$LIST" -
 }
 
-prepare "$BASE" "$ARCH" "$PATCHES" upstream
+prepare "$BASE" "$(arches_of $HOST)" "$PATCHES" upstream
 
 mkdir -p "$RESULTS"
-for arch in $ARCH; do
-	tests_of "$arch" >"$RESULTS/$arch.tests"
+for host in $HOST; do
+	tests_of "$host" >"$RESULTS/$host.tests"
 done
 for test in $TEST; do
 	grep -qxF "$test" "$RESULTS"/*.tests ||
 		die "unknown TEST=$test: choose from those in $CACHE/tests/upstream-$BASE-*"
 done
 
-for arch in $ARCH; do
+for host in $HOST; do
 	for patches in $PATCHES; do
-		[ ! -s "$RESULTS/$arch.tests" ] ||
-			echo "$BASE $arch $patches $RESULTS/$arch-$patches $(paste -sd' ' "$RESULTS/$arch.tests")"
+		[ ! -s "$RESULTS/$host.tests" ] ||
+			echo "$BASE $host $patches $RESULTS/$host-$patches $(paste -sd' ' "$RESULTS/$host.tests")"
 	done
 done | SUITE=upstream run_hosts
 
-results upstream "$RESULTS" --list "$LIST" --hosts "$ARCH" --variants "$PATCHES" --record "${RECORD:-}" ||
+results upstream "$RESULTS" --list "$LIST" --hosts "$HOST" --variants "$PATCHES" --record "${RECORD:-}" ||
 	die "the results with the series are not those without it, or not those in $LIST: see above, and the logs in $RESULTS"

@@ -5,20 +5,19 @@
 # the patched tree describes the one that lockdep has seen in the lab?
 #
 #   BASE='v7.3 v7.2'    which series, one after the other
-#   ARCH='x86 arm64'    which hosts
+#   HOST='amd arm'      which hosts, or by ARCH
 #   RST=path            another locking.rst, e.g. one that is being written
 #   FROM=folder         lockdep_stats, lockdep and lockdep_chains of another
 #                       host, as /proc has them
 #
 # It reads what make lab and, if there is something, make lab-upstream have left
-# in results last, and leaves the report as lockorder-ARCH.txt and its graph as
-# lockorder-ARCH.svg in the lab's folder there.
+# in results last, and leaves the report as lockorder-HOST.txt and its graph as
+# lockorder-HOST.svg in the lab's folder there.
 
 . "$(dirname "$0")/../lib.sh"
 
 export START KERNEL="${KERNEL:-}"
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 RST=${RST:-}
 FROM=${FROM:-}
 TOOL=$TOP/tools/lockorder
@@ -26,11 +25,11 @@ DOCUMENT=Documentation/virt/kvm/locking.rst
 
 each_base $BASE
 check_base "$BASE"
-check_hosts $ARCH
+pick_hosts
 RESULTS=${RESULTS:-$(last_results "$BASE")}
 UPSTREAM=$(last_results "$BASE-upstream")
-case $FROM,$ARCH in
-?*,*\ *) die "FROM=$FROM is one host, and ARCH='$ARCH' is more: say which it is, e.g. ARCH=x86" ;;
+case $FROM,$HOST in
+?*,*\ *) die "FROM=$FROM is one host, and HOST='$HOST' is more: say which it is, e.g. HOST=${HOST%% *}" ;;
 esac
 check_rst
 
@@ -77,33 +76,33 @@ classes()
 	sed 's/^[A-Za-z_]*(\(.*[^);,]\)[);,]*$/\1/' | grep -E '[_>.]' | sort -u
 }
 
-# one_arch: the report on one host; the exit status is report.awk's.
-one_arch()
+# one_host: the report on one host; the exit status is report.awk's.
+one_host()
 {
-	set -- "${FROM:-$RESULTS/$arch-all}"
+	set -- "${FROM:-$RESULTS/$host-all}"
 	[ -n "$FROM" ] || [ -d "$1" ] ||
-		die "there is no $1: run 'make lab BASE=$BASE ARCH=$arch'"
-	why=$(trusted "$1") || die "$why: run 'make lab BASE=$BASE ARCH=$arch'"
-	if [ -z "$FROM" ] && [ -d "$UPSTREAM/$arch-all" ]; then
-		if why=$(trusted "$UPSTREAM/$arch-all"); then
-			set -- "$@" "$UPSTREAM/$arch-all"
+		die "there is no $1: run 'make lab BASE=$BASE HOST=$host'"
+	why=$(trusted "$1") || die "$why: run 'make lab BASE=$BASE HOST=$host'"
+	if [ -z "$FROM" ] && [ -d "$UPSTREAM/$host-all" ]; then
+		if why=$(trusted "$UPSTREAM/$host-all"); then
+			set -- "$@" "$UPSTREAM/$host-all"
 		else
 			step "left out: $why"
 		fi
 	fi
 	arch_env "$arch"
 	classes virt/kvm "arch/$KARCH/kvm" >"$TMP/classes"
-	out=$RESULTS/lockorder-$arch
+	out=$RESULTS/lockorder-$host
 	for folder; do
 		shift
 		set -- "$@" "$folder/lockdep" "$folder/lockdep_chains"
 	done
 	mkdir -p "$RESULTS"
 	status=0
-	awk -f "$TOOL/report.awk" -v arch="$arch" -v dot="$TMP/dot" -v title="$TITLE, $arch" \
+	awk -f "$TOOL/report.awk" -v arch="$arch" -v host="$host" -v dot="$TMP/dot" -v title="$TITLE, $host" \
 		"$TOOL/locks" "$TMP/classes" "$TMP/rules" "$@" >"$out.txt.tmp" || status=$?
-	[ "$status" -le 1 ] || die "report.awk failed on $arch: see above"
-	dot -Tsvg -o "$out.svg.tmp" "$TMP/dot" || die "dot cannot draw the graph of $arch: see above"
+	[ "$status" -le 1 ] || die "report.awk failed on $host: see above"
+	dot -Tsvg -o "$out.svg.tmp" "$TMP/dot" || die "dot cannot draw the graph of $host: see above"
 	mv "$out.svg.tmp" "$out.svg"
 	mv "$out.txt.tmp" "$out.txt"
 	cat "$out.txt"
@@ -131,8 +130,9 @@ grep -q '^order' "$TMP/rules" ||
 	die "$SHOWN has no sentence under \"Acquisition Orders\" that the grammar of Documentation/virt/kvm/lock-order.rst reads: give a locking.rst of linux $(cat "$TREE.version")"
 
 failed=
-for arch in $ARCH; do
-	one_arch || failed="$failed $arch"
+for host in $HOST; do
+	arch=$(host_get "$host" arch)
+	one_host || failed="$failed $host"
 done
 printf '\nrules that none of these hosts has seen\n'
 sort -u "$TMP/unseen" | grep -vxF -f "$TMP/seen" | sed 's/^/  /' | grep . || echo '  none'

@@ -5,7 +5,7 @@
 # rules.awk, and /proc/lockdep and /proc/lockdep_chains of one boot after the
 # other.
 #
-# -v arch=ARCH -v dot=FILE (the graph, for graphviz) -v title=TEXT
+# -v arch=ARCH -v host=HOST -v dot=FILE (the graph, for graphviz) -v title=TEXT
 #
 # A chain is what a task held at one time, in the order in which it was taken.
 # The last lock of a chain is one that the task may have had to wait for while it
@@ -327,6 +327,6 @@ END {
 		print "  none"
 
 	printf "\nlockorder: %s: %d rules: %d seen, %d in steps, %d kept, %d never seen, %d contradicted; %d orders undocumented; %d sentences not read\n", \
-		arch, nrule, seen, steps, kept, unseen, contradicted, nlist, nunread
+		host, nrule, seen, steps, kept, unseen, contradicted, nlist, nunread
 	exit contradicted || nlist ? 1 : 0
 }

@@ -10,6 +10,7 @@
 . "$TOP/tools/testing/tap.sh"
 . "$TOP/tools/series/series.sh"
 
+unset HOST ARCH
 WHAT=${1:-scripts}
 BASE=${BASE:-$(default_base)}
 
@@ -93,7 +94,10 @@ scripts()
 
 	refuses 'unknown BASE' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$lab"
 	refuses 'one unknown BASE of two' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE='v7.3 v1.0' "$lab"
-	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose ' env ARCH=sparc "$lab"
+	refuses 'unknown ARCH' '^lab.sh: unknown ARCH=sparc: choose from x86 arm64 riscv$' env ARCH=sparc "$lab"
+	refuses 'unknown HOST' '^lab.sh: unknown HOST=vax: choose from amd arm riscv$' env HOST='amd vax' "$lab"
+	refuses 'HOST and ARCH' "^lab.sh: HOST='amd' and ARCH='x86' both say which hosts: give one of them$" env HOST=amd ARCH=x86 "$lab"
+	refuses 'a host without a test' "^lab.sh: patches/expect declares no test of v6.12 for HOST='riscv': " env BASE=v6.12 HOST=riscv "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
 	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
 	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from '"$(grep -v '^#' "$TOP/tools/dkms/debians" | cut -f1 | uniq | paste -sd' ')"'$' \
@@ -111,7 +115,11 @@ scripts()
 	done
 	refuses 'storm: a SEED that is no number' '^storm.sh: unknown SEED=x: ' env SEED=x "$storm"
 	refuses 'storm: REPLAY of nothing' '^storm.sh: REPLAY=/nowhere does not exist: ' env REPLAY=/nowhere "$storm"
-	refuses 'storm: unknown ARCH' '^storm.sh: unknown ARCH=riscv: ' env ARCH=riscv "$storm"
+	refuses 'storm: a host that it is not declared for' '^storm.sh: patches/expect does not declare vcpu_lifecycle_stress of .* for riscv' \
+		env HOST=riscv "$storm"
+	refuses 'storm: unknown HOST' '^storm.sh: unknown HOST=vax: ' env HOST=vax "$storm"
+	refuses 'coverage: an architecture without functions' '^coverage.sh: tools/lab/functions names none of riscv, ' \
+		env HOST=riscv "$TOP/tools/lab/coverage.sh"
 	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=nothing: ' env PATCHES=nothing "$storm"
 	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=svm-irte-comment ' \
 		env PATCH=svm-irte-comment "$TOP/tools/lab/patches.sh"
@@ -122,7 +130,7 @@ scripts()
 		env KERNEL="$WORK/empty" "$lab"
 	fake_kernel "$WORK/other" 5.10.1
 	refuses 'KERNEL of another version' "is 5\.10\.1 and patches/$BASE is for $(base_get "$BASE" series): " \
-		env ARCH='x86 arm64' KERNEL="$WORK/other" "$lab"
+		env HOST='amd arm' KERNEL="$WORK/other" "$lab"
 
 	fake_kernel "$WORK/fake" 7.2.99
 	touch "$WORK/fake/.config"
@@ -160,6 +168,7 @@ scripts()
 	am_tests
 	series_tests
 	rm -rf "$WORK/cache/src"
+	one_file_is_a_host
 	parts
 
 	sha=$(base_get v7.2 upstream | cut -d' ' -f3)
@@ -238,7 +247,7 @@ proof_tests()
 {
 	made_up_hosts
 	number_of=$(results slugs v7.3 | grep -nx xen-evtchn-target | cut -d: -f1)
-	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 ARCH=x86 PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/patches.sh"
+	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 HOST=amd PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/patches.sh"
 	echo '[ 1.0] WARNING: possible circular locking dependency detected' >"$WORK/said"
 	refuses 'lab-patches: a report of the kernel with the patch' 'the kernel reported: WARNING: possible circular' $proof
 	: >"$WORK/said"
@@ -256,7 +265,7 @@ proof_tests()
 	sed -i 's/virtual counter after a failed/the counter after a failed/' "$WORK/project/patches/expect"
 	accepts 'lab-patches: a test and a row have changed' $changed
 	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
-	printf '%s\n' 'x86 xen-evtchn-target' 'arm64 timer-failed-vcpu' >"$WORK/wanted"
+	printf '%s\n' 'amd xen-evtchn-target' 'arm timer-failed-vcpu' >"$WORK/wanted"
 	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
 	$changed | cut -d' ' -f3 | xargs touch
 	results proofs v7.3 | cut -d' ' -f1,2 | grep -v ' riscv$' | sort -u >"$WORK/proofs"
@@ -267,6 +276,63 @@ proof_tests()
 	cut -d' ' -f1,2 "$WORK/output" | awk '{ print $2, $1 }' | sort >"$WORK/changed"
 	grep -v '^get-vcpu-negative ' "$WORK/proofs" >"$WORK/wanted"
 	accepts 'lab-patches: and it is run, with those after it' diff "$WORK/wanted" "$WORK/changed"
+}
+
+# A host more is one file: its emulator is started as it says, in place of which is a
+# script here, and its results are in the table.
+one_file_is_a_host()
+{
+	project
+	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
+	cp "$TOP/Makefile" "$WORK/project/"
+	# Nothing is built, whatever the host.
+	echo 'prepare() { :; }' >>"$WORK/project/tools/lib.sh"
+	dummy=$WORK/dummy
+	mkdir -p "$dummy/bin" "$dummy/cache/out/kernel/modules" "$dummy/cache/module/kernel" "$dummy/cache/busybox" "$dummy/cache/tests/v7.3-x86"
+	ln -s kernel "$dummy/cache/out/v7.3-x86-all"
+	touch "$dummy/cache/module/kernel/kvm_lifecycle.ko" "$dummy/cache/busybox/amd64" "$dummy/cache/tests/v7.3-x86/none"
+	cat >"$dummy/bin/dummy-emulator" <<-EOT
+		#!/bin/sh
+		echo "\$*" >"$dummy/started"
+		while [ "\$1" != -initrd ]; do shift; done
+		cpio -i --to-stdout --quiet modules/order <"\$2" >"$dummy/modules"
+		printf '[ 1.0] lab: %s\n' 'begin xen_evtchn_target_test' 1..1 'ok 1 global.evtchn.update_while_sending' \
+			'exit 0' 'end xen_evtchn_target_test' done
+	EOT
+	chmod +x "$dummy/bin/dummy-emulator"
+	run="env PATH=$dummy/bin:$PATH KVM_LIFECYCLE_CACHE=$dummy/cache LAB_LOCKED=1 make -C $WORK/project lab HOST=dummy BASE=v7.3 PATCHES=all TEST=xen_evtchn_target_test"
+	refuses 'a host without a file' '^lab.sh: unknown HOST=dummy: choose from amd arm riscv$' $run
+
+	cat >"$WORK/project/tools/lab/hosts/dummy" <<-'EOT'
+		label		Dummy
+		arch		x86
+		like		amd
+		package		no-such-command	dummy-package
+		emulator	dummy-emulator
+		machine		one,b=c
+		cpu		two
+		smp		3
+		memory		4G
+		devices		-device five
+		cmdline		console=six
+		thread		multi
+		boot-seconds	7
+		module		kvm
+		module		kvm-amd avic=1
+	EOT
+	accepts 'one file is a host' $run
+	said 'a host more: it has its label, and the tests of the host that it is like' '^xen_evtchn_target_test +green 1/1$'
+	said 'a host more: in the table' '^test +Dummy with$'
+	cp "$dummy/started" "$WORK/output"
+	said 'a host more: its emulator is started' '^-machine one,b=c -cpu two -smp 3 -device five -m 4G -accel tcg,thread=multi .* -append console=six '
+	accepts 'a host more: its modules' test "$(paste -sd, "$dummy/modules")" = 'kvm,kvm-amd avic=1,kvm_lifecycle unsafe=1'
+	refuses 'a host more: its package' '^setup.sh: these packages are missing and there is no apt-get to install them: dummy-package$' \
+		env HOST=dummy PATH="$(path_without apt-get)" "$WORK/project/tools/lab/setup.sh"
+	accepts 'a host more: its package alone' "$WORK/project/tools/lab/setup.sh"
+	accepts 'a host more: those of an architecture are the default ones' \
+		sh -c 'TOP=$0; . "$0/tools/lib.sh"; test "$(hosts_of x86 riscv | paste -sd" ")" = "amd riscv"' "$WORK/project"
+	sed -i 's/^cpu/cpus/' "$WORK/project/tools/lab/hosts/dummy"
+	refuses 'a host more: a mistake in its file' '^results.py: tools/lab/hosts/dummy:7: unknown cpus: choose from label ' $run
 }
 
 # vms FUNCTION: who that names, of what there is in $KIT_PROC and $KIT_SYS.
@@ -630,7 +696,7 @@ series_tests()
 # console comes from standard input.
 part()
 {
-	dir=$WORK/parts/x86-all.$1
+	dir=$WORK/parts/amd-all.$1
 	mkdir -p "$dir"
 	echo "$2" >"$dir/shared.status"
 	shift 2
@@ -641,13 +707,13 @@ part()
 # verdict FOLDER VARIANT: the table of what hosts have left, by the copy's patches/expect.
 verdict()
 {
-	"$WORK/project/tools/lab/results.py" judge "$1" --base "${BASE:-$(default_base)}" --hosts x86 --variants "$2"
+	"$WORK/project/tools/lab/results.py" judge "$1" --base "${BASE:-$(default_base)}" --hosts amd --variants "$2"
 }
 
 parts_judged()
 {
-	rm -rf "$WORK/parts/x86-all"
-	results join "$WORK/parts/x86-all"
+	rm -rf "$WORK/parts/amd-all"
+	results join "$WORK/parts/amd-all"
 	verdict "$WORK/parts" all
 }
 
@@ -655,20 +721,20 @@ parts_judged()
 parts()
 {
 	project
-	printf 'shared\tx86\t-\tpass\n' >"$WORK/project/patches/expect"
+	printf 'shared\tamd\t-\tpass\n' >"$WORK/project/patches/expect"
 	echo 'lab: done' | part 1 'exit 0' 1..2 'ok 1 global.one' 'ok 2 global.two'
 	echo 'lab: done' | part 2 'exit 0' 1..1 'ok 1 global.three'
 	accepts 'parts: all of them are counted' parts_judged
 	said 'parts: and in one sum' '^shared .*green 3/3'
 	echo 'lab: done' | part 2 'exit 1' 1..1 'not ok 1 global.three'
-	refuses 'parts: what one has failed in' '^  shared on x86, patches: all: three failed' parts_judged
+	refuses 'parts: what one has failed in' '^  shared on amd, patches: all: three failed' parts_judged
 	echo 'lab: done' | part 2 'exit 0' 1..1 'ok 1 global.two'
 	refuses 'parts: a subtest in two of them' 'patches: all: two has reported twice' parts_judged
 	echo 'lab: begin' | part 2 'exit 0' 1..1 'ok 1 global.three'
-	refuses 'parts: a host that has not come to its end' '^  x86 with the series: error: the host did not' parts_judged
-	rm "$WORK/parts/x86-all.2/shared.log"
+	refuses 'parts: a host that has not come to its end' '^  amd with the series: error: the host did not' parts_judged
+	rm "$WORK/parts/amd-all.2/shared.log"
 	echo 'lab: nothing' | part 2 'died: not reached'
-	refuses 'parts: a host that has not come to the test' '^  shared on x86, patches: all: the test did not come to its end: died' \
+	refuses 'parts: a host that has not come to the test' '^  shared on amd, patches: all: the test did not come to its end: died' \
 		parts_judged
 }
 
@@ -715,7 +781,7 @@ fake_test()
 {
 	printf '#!/bin/sh\n%s\n' "$2" >"$WORK/cache/tests/fake/$1"
 	chmod +x "$WORK/cache/tests/fake/$1"
-	printf '%s\tx86\t-\tpass\n' "$1" >>"$WORK/project/patches/expect"
+	printf '%s\tamd\t-\tpass\n' "$1" >>"$WORK/project/patches/expect"
 	fakes="$fakes $1"
 }
 
@@ -745,7 +811,7 @@ hosts()
 	fake_test skip 'echo 1..1; echo "ok 1 global.one # SKIP no reason"'
 	fake_test absent 'echo 1..2; echo "ok 1 global.one # SKIP no such thing"; echo ok 2 global.two'
 	fake_test there 'echo 1..1; echo ok 1 global.one'
-	printf '%s\tx86\tone\tskip\tno such thing\n' absent there >>"$WORK/project/patches/expect"
+	printf '%s\tamd\tone\tskip\tno such thing\n' absent there >>"$WORK/project/patches/expect"
 	fake_test report 'echo l >/proc/sysrq-trigger; echo "<4>WARNING: made up" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
 	fake_test fail 'echo 1..1; echo not ok 1 global.one; exit 1'
 	fake_test panic 'echo c >/proc/sysrq-trigger; sleep 1000'
@@ -761,10 +827,10 @@ hosts()
 	for module in inverted leaky; do
 		fake_test "$module" "insmod \"\${0%/*}/$module.ko\" && echo 1..1 && echo ok 1 global.one"
 	done
-	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/results/x86-all" $fakes
+	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" amd all "$WORK/results/amd-all" $fakes
 	fake_test lockless 'insmod "${0%/*}/lockless.ko" && echo 1..1 && echo ok 1 global.one'
-	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" x86 all "$WORK/lockless/x86-all" lockless
-	refuses 'lockdep that is off is an error' '^  x86 with the series: error: lockdep is off' verdict "$WORK/lockless" all
+	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" amd all "$WORK/lockless/amd-all" lockless
+	refuses 'lockdep that is off is an error' '^  amd with the series: error: lockdep is off' verdict "$WORK/lockless" all
 	sed -i '/^lockless	/d' "$WORK/project/patches/expect"
 	refuses 'the lab fails' '^lab: [0-9]+ passed, [1-9]' judged
 	said 'a test that hangs is an error' '^hang .*ERROR'
@@ -779,13 +845,13 @@ hosts()
 	said 'a leak is made, and the test says nothing' '^leaky .*green 1/1'
 	said 'a lock is inverted, and lockdep says nothing' '^inverted .*green 1/1'
 	refuses 'lockorder finds the inverted lock' 'CONTRADICTED +kvm->lock > kvm->slots_lock ' \
-		env BASE="$BASE" ARCH=x86 FROM="$WORK/results/x86-all" RESULTS="$WORK/results" "$TOP/tools/lockorder/lockorder.sh"
+		env BASE="$BASE" HOST=amd FROM="$WORK/results/amd-all" RESULTS="$WORK/results" "$TOP/tools/lockorder/lockorder.sh"
 	said 'and how it was taken' '^ +kvm->slots_lock > kvm->lock$'
-	sed -i '1,/lab: begin inverted/d' "$WORK/results/x86-all/console"
-	refuses 'a leak is not green' '^  x86 with the series: the kernel reported: kmemleak: [0-9]+ new suspected memory leaks' judged
-	mv "$WORK/results/x86-all" "$WORK/results/x86-all-kcsan"
-	echo 'lab: error: made up' >>"$WORK/results/x86-all-kcsan/console"
-	refuses 'an error of a host counts in each of its variants' '^  x86 with the series: error: made up' judged all-kcsan
+	sed -i '1,/lab: begin inverted/d' "$WORK/results/amd-all/console"
+	refuses 'a leak is not green' '^  amd with the series: the kernel reported: kmemleak: [0-9]+ new suspected memory leaks' judged
+	mv "$WORK/results/amd-all" "$WORK/results/amd-all-kcsan"
+	echo 'lab: error: made up' >>"$WORK/results/amd-all-kcsan/console"
+	refuses 'an error of a host counts in each of its variants' '^  amd with the series: error: made up' judged all-kcsan
 }
 
 case $WHAT in

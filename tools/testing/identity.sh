@@ -4,7 +4,7 @@
 # identity.sh [scripts|hosts]: kvm_lifecycle opens no file unless it was built for the
 # KVM that is there.  scripts: virt/kvm/identity.sh, on files that are made up here.
 # hosts: emulated hosts without and with the series, each with its own kvm_lifecycle
-# and with the one that was built for the other (BASE, ARCH='x86 arm64'), see
+# and with the one that was built for the other (BASE, HOST='amd arm'), see
 # other-kvm.sh.
 
 . "$(dirname "$0")/../lib.sh"
@@ -12,7 +12,6 @@
 
 WHAT=${1:-hosts}
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 
 state()
 {
@@ -181,48 +180,51 @@ scripts()
 	is 'a file of that name without build ID' 'kvm=7 kernel=5' m
 }
 
-# make_host ARCH PATCHES OTHER-PATCHES
+# make_host HOST PATCHES OTHER-PATCHES
 make_host()
 {
-	own=$(readlink -f "$CACHE/out/$BASE-$1-$2")
-	other=$(readlink -f "$CACHE/out/$BASE-$1-$3")
+	own=$(readlink -f "$CACHE/out/$BASE-$arch-$2")
+	other=$(readlink -f "$CACHE/out/$BASE-$arch-$3")
 	tests=$WORK/cache/tests/$1-$2
 	mkdir -p "$tests"
-	make_look "$1" "$tests"
+	make_look "$arch" "$tests"
 	cp "$CACHE/module/${other##*/}/kvm_lifecycle.ko" "$tests/kvm_lifecycle.ko.other"
 	sed 's/\(k[a-z_]*\)=\([0-9a-f]\{40\}\)/\U\1\E=\2/g' "$CACHE/module/${own##*/}/kvm_lifecycle.ko" \
 		>"$tests/kvm_lifecycle.ko.unknown"
 	[ ! -f "$other/modules/kvm.ko" ] || cp "$other/modules/kvm.ko" "$other/modules/kvm-amd.ko" "$tests/"
-	ln -sfn "$1-$2" "$WORK/cache/tests/$BASE-$1"
+	ln -sfn "$1-$2" "$WORK/cache/tests/$BASE-$arch"
 	env KVM_LIFECYCLE_CACHE="$WORK/cache" "$TOP/tools/lab/host.sh" "$BASE" "$1" "$2" "$WORK/results/$1-$2" other_kvm
 }
 
 judged()
 {
-	printf 'other_kvm\tx86,arm64\t-\t-\t-\n' >"$WORK/table"
-	awk -f "$TOP/tools/lab/hosts.awk" -f "$TOP/tools/lab/report.awk" -v results="$WORK/results" \
-		-v arches="$ARCH" -v variants='none all' "$WORK/table"
+	mkdir -p "$WORK/project/tools"
+	cp -r "$TOP/tools/lab" "$WORK/project/tools/"
+	cp -r "$TOP/patches" "$WORK/project/"
+	printf 'other_kvm\t%s\t-\tpass\n' "$(echo "$HOST" | tr ' ' ,)" >"$WORK/project/patches/expect"
+	"$WORK/project/tools/lab/results.py" judge "$WORK/results" --base "$BASE" --hosts "$HOST" --variants 'none all'
 }
 
 hosts()
 {
 	each_base $BASE
 	check_base "$BASE"
-	check_arches 'x86 arm64' $ARCH
+	pick_hosts
 	echo TAP version 13
 	get_tree "$BASE" >&2
 	mkdir -p "$WORK/cache/tests"
 	for folder in out module busybox; do
 		ln -s "$CACHE/$folder" "$WORK/cache/$folder"
 	done
-	for arch in $ARCH; do
+	for host in $HOST; do
+		arch=$(host_get "$host" arch)
 		"$TOP/tools/lab/busybox.sh" "$arch" >&2
 		for patches in none all; do
 			"$TOP/tools/lab/build.sh" "$BASE" "$arch" "$patches" >&2
 			"$TOP/tools/lab/module.sh" "$BASE" "$arch" "$patches" >&2
 		done
-		make_host "$arch" none all
-		make_host "$arch" all none
+		make_host "$host" none all
+		make_host "$host" all none
 	done
 	[ -z "${KEEP:-}" ] || cp -r "$WORK/results" "$KEEP"
 	accepts "$BASE: kvm_lifecycle opens nothing with a KVM that it was not built for" judged

@@ -10,11 +10,15 @@
 . "$TOP/tools/testing/tap.sh"
 
 BASE=${BASE:-$(default_base)}
-ARCH=${ARCH:-x86 arm64}
 check_base "$BASE"
-check_arches 'x86 arm64' $ARCH
+pick_hosts
+# What is run in a host is in HOST_hosts below, and what that has to show in HOST_judged.
+for host in $HOST; do
+	grep -q "^${host}_hosts()" "$0" ||
+		die "no kit is run in HOST=$host: choose from $(sed -n 's/^\([a-z]*\)_judged()$/\1/p' "$0" | paste -sd' ')"
+done
 
-# on_host ARCH PATCHES NAME: what is run there, from standard input, in place of a
+# on_host HOST PATCHES NAME: what is run there, from standard input, in place of a
 # test of the lab's.  Lines that begin with "@ " are looked for here.
 on_host()
 {
@@ -115,17 +119,17 @@ on_host()
 	echo "$2 $3" >>"$WORK/hosts-$1"
 }
 
-x86_hosts()
+amd_hosts()
 {
-	on_host x86 all whole <<-EOT
+	on_host amd all whole <<-EOT
 		kit whole 0 --unsafe --load-modules --parameters $(short -t xen_evtchn_target_test -t vcpu_exclusive_test -t svm_ga_log_test)
 	EOT
-	on_host x86 all safe <<-'EOT'
+	on_host amd all safe <<-'EOT'
 		umount /sys/kernel/debug
 		kit safe 0 -t vcpu_index_test -t vcpu_create_test -t svm_ga_log_test
 		mount -t debugfs debugfs /sys/kernel/debug
 	EOT
-	on_host x86 all foreign <<-'EOT'
+	on_host amd all foreign <<-'EOT'
 		/bin/keep_vm &
 		vms=$!
 		/bin/keep_vm mapping &
@@ -139,13 +143,13 @@ x86_hosts()
 		MEANWHILE='visitor vcpu_index_test'
 		kit late 0 -t vcpu_index_test -t xen_evtchn_target_test
 	EOT
-	on_host x86 all panics <<-'EOT'
+	on_host amd all panics <<-'EOT'
 		sysctl -w kernel.panic_on_warn=1 vm.panic_on_oom=1
 		kit panics 2 -t vcpu_index_test
 		sysctl -w kernel.panic_on_warn=0 vm.panic_on_oom=0
 	EOT
 	# A test that is killed after it has written one: what is a storm's chance is made sure of.
-	on_host x86 all parameters <<-'EOT'
+	on_host amd all parameters <<-'EOT'
 		mv kvm/xen_evtchn_target_test ..
 		printf '#!/bin/sh\n[ "$MAY_CHANGE" != "parameters " ] || echo 0 >/sys/module/kvm/parameters/halt_poll_ns\nsleep 600\n' >kvm/xen_evtchn_target_test
 		chmod +x kvm/xen_evtchn_target_test
@@ -154,19 +158,19 @@ x86_hosts()
 		mv ../xen_evtchn_target_test kvm/
 		kit kept 0 --unsafe -t vcpu_lifecycle_stress
 	EOT
-	on_host x86 all no_module <<-'EOT'
+	on_host amd all no_module <<-'EOT'
 		rm kvm_lifecycle.ko
 		kit no_module 4 --unsafe -t xen_evtchn_target_test
 	EOT
-	on_host x86 all other_module <<-'EOT'
+	on_host amd all other_module <<-'EOT'
 		sed 's/vermagic=[0-9]/vermagic=9/' "$TESTS/kvm_lifecycle.ko.$PATCHES" >kvm_lifecycle.ko
 		kit other_module 4 --unsafe -t xen_evtchn_target_test
 	EOT
-	on_host x86 all interrupted <<-'EOT'
+	on_host amd all interrupted <<-'EOT'
 		MEANWHILE=faults
 		kit interrupted 130 --unsafe -t vcpu_create_fault_test -t xen_evtchn_target_test
 	EOT
-	on_host x86 all avic_off <<-'EOT'
+	on_host amd all avic_off <<-'EOT'
 		rmmod kvm_amd
 		modprobe kvm_amd
 		kit avic_off 4 --unsafe -t svm_ga_log_test
@@ -175,18 +179,18 @@ x86_hosts()
 		kit no_kvm 2
 		kit loaded 0 --load-modules -t vcpu_index_test
 	EOT
-	on_host x86 none red <<-'EOT'
+	on_host amd none red <<-'EOT'
 		kit red 1 --unsafe -t xen_evtchn_target_test -t svm_ga_log_test
 	EOT
 }
 
 # Here a VM is kept for as long as the host runs, see keep_vm.c.
-arm64_hosts()
+arm_hosts()
 {
-	on_host arm64 all whole <<-EOT
+	on_host arm all whole <<-EOT
 		kit whole 0 --unsafe --force --parameters $(short -t vcpu_index_test -t vgic_create_race_test -t timer_failed_vcpu_test)
 	EOT
-	on_host arm64 all foreign <<-'EOT'
+	on_host arm all foreign <<-'EOT'
 		/bin/keep_vm mapping &
 		vm=$!
 		sleep 1
@@ -198,11 +202,11 @@ arm64_hosts()
 		sysctl -w kernel.panic_on_oops=0
 		kit safe 0 --force -t vcpu_index_test -t vgic_create_race_test
 	EOT
-	on_host arm64 all interrupted <<-'EOT'
+	on_host arm all interrupted <<-'EOT'
 		MEANWHILE=faults
 		kit interrupted 130 --unsafe --force -t vgic_redist_slot_test -t vgic_create_race_test
 	EOT
-	on_host arm64 none red <<-'EOT'
+	on_host arm none red <<-'EOT'
 		kit red 1 --unsafe --force -t vgic_preinit_regs_test -t vgic_create_race_test
 	EOT
 }
@@ -213,21 +217,22 @@ short()
 	[ -n "${ALL:-}" ] || echo "$*"
 }
 
-# make_hosts ARCH: all that its hosts are made of.
+# make_hosts HOST: all that its hosts are made of.
 make_hosts()
 {
-	tar=$(ls "$WORK/kits"/kvm-lifecycle-kselftest-*-"$BASE-$1.tar.xz")
+	arch=$(host_get "$1" arch)
+	tar=$(ls "$WORK/kits"/kvm-lifecycle-kselftest-*-"$BASE-$arch.tar.xz")
 	tests=$WORK/cache/tests/$1
 	mkdir -p "$tests" "$WORK/unpacked/$1"
-	ln -s "$1" "$WORK/cache/tests/kit-$BASE-$1"
+	ln -s "$1" "$WORK/cache/tests/kit-$BASE-$arch"
 	cp "$tar" "$tests/kit.tar.xz"
 	tar -xJf "$tar" -C "$WORK/unpacked/$1" --strip-components=1
-	arch_env "$1"
+	arch_env "$arch"
 	for patches in all none; do
 		mkdir -p "$WORK/module"
 		accepts "$1, patches: $patches: the kit builds kvm_lifecycle" \
-			env KDIR="$(readlink -f "$CACHE/out/$BASE-$1-$patches")/build" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
-			KVML_KVM="$(kvm_of "$(readlink -f "$CACHE/out/$BASE-$1-$patches")")" \
+			env KDIR="$(readlink -f "$CACHE/out/$BASE-$arch-$patches")/build" ARCH="$KARCH" CROSS_COMPILE="$CROSS" \
+			KVML_KVM="$(kvm_of "$(readlink -f "$CACHE/out/$BASE-$arch-$patches")")" \
 			"$WORK/unpacked/$1/module/build" "$WORK/module"
 		cp "$WORK/module/kvm_lifecycle.ko" "$tests/kvm_lifecycle.ko.$patches"
 	done
@@ -237,7 +242,7 @@ make_hosts()
 	done >>"$WORK/hosts"
 }
 
-# What hosts have sent: in $WORK/results/ARCH/NAME, beside what they have said.
+# What hosts have sent: in $WORK/results/HOST/NAME, beside what they have said.
 collect()
 {
 	for ktap in "$WORK/results/$1"-*/*.ktap; do
@@ -249,7 +254,7 @@ collect()
 	done
 }
 
-# in_file NAME FILE REGEXP: FILE is one of those above, for each architecture.
+# in_file NAME FILE REGEXP: FILE is one of those above, for each host.
 in_file()
 {
 	cp "$WORK/results/$2" "$WORK/output" 2>/dev/null || echo "there is no $2" >"$WORK/output"
@@ -261,7 +266,7 @@ nothing_names_the_host()
 	! grep -r -e the-name-of-this-host "$WORK/results/$1"/*/
 }
 
-# judge ARCH SKIPPED PANICS: so many subtests have to skip even with all that a host can
+# judge HOST SKIPPED PANICS: so many subtests have to skip even with all that a host can
 # have; with these settings it does not run.
 judge()
 {
@@ -295,54 +300,54 @@ judge()
 	"$1_judged"
 }
 
-x86_judged()
+amd_judged()
 {
-	in_file 'x86: and why' x86/red/junit.xml 'message="[^"]*the target was changed to vCPU[01], the event went to [01]"'
-	in_file 'x86: skipped without an IOMMU that posts interrupts' x86/whole/summary.txt \
+	in_file 'amd: and why' amd/red/junit.xml 'message="[^"]*the target was changed to vCPU[01], the event went to [01]"'
+	in_file 'amd: skipped without an IOMMU that posts interrupts' amd/whole/summary.txt \
 		'this IOMMU has no virtual APIC mode \(its features are 0x[0-9a-f]+\): real entries in the GA Log take '
-	in_file 'x86: no modules are loaded while others run VMs' x86.said "^run: others use KVM, and its modules are not touched meanwhile: keep_vm "
-	in_file 'x86: skipped with --force' x86/forced/summary.txt 'it unloads kvm_amd, and loads it again: \./run --load-modules$'
-	in_file 'x86: somebody comes with a VM: what has begun ends' x86/late/kselftest.ktap '^ok 1 selftests: kvm: vcpu_index_test$'
-	in_file 'x86: and no other test begins' x86/late/kselftest.ktap \
+	in_file 'amd: no modules are loaded while others run VMs' amd.said "^run: others use KVM, and its modules are not touched meanwhile: keep_vm "
+	in_file 'amd: skipped with --force' amd/forced/summary.txt 'it unloads kvm_amd, and loads it again: \./run --load-modules$'
+	in_file 'amd: somebody comes with a VM: what has begun ends' amd/late/kselftest.ktap '^ok 1 selftests: kvm: vcpu_index_test$'
+	in_file 'amd: and no other test begins' amd/late/kselftest.ktap \
 		'^ok 2 selftests: kvm: xen_evtchn_target_test # SKIP others use KVM: keep_vm \(process [0-9]+\): they have come since this run began'
-	in_file 'x86: no parameter is written' x86/kept/kselftest.ktap '^# # calls: set_param( EPERM [0-9]+)?$'
-	in_file 'x86: skipped without --parameters' x86/kept/summary.txt 'it writes parameters of KVM that all VMs share: \./run --parameters$'
-	in_file 'x86: skipped without --unsafe' x86/safe/summary.txt 'without unsafe=1: this test drives KVM from inside: \./run --unsafe$'
-	in_file 'x86: skipped without kvm_lifecycle' x86/no_module/summary.txt \
+	in_file 'amd: no parameter is written' amd/kept/kselftest.ktap '^# # calls: set_param( EPERM [0-9]+)?$'
+	in_file 'amd: skipped without --parameters' amd/kept/summary.txt 'it writes parameters of KVM that all VMs share: \./run --parameters$'
+	in_file 'amd: skipped without --unsafe' amd/safe/summary.txt 'without unsafe=1: this test drives KVM from inside: \./run --unsafe$'
+	in_file 'amd: skipped without kvm_lifecycle' amd/no_module/summary.txt \
 		"kvm_lifecycle is not loaded: the kernel's headers are not in /lib/modules/[^ ]*, and no kvm_lifecycle\.ko is in the kit's folder"
-	in_file 'x86: skipped with one for another kernel' x86/other_module/summary.txt "kvm_lifecycle\.ko in the kit's folder is for 9"
-	in_file 'x86: skipped with AVIC off' x86/avic_off/summary.txt 'AVIC is off in kvm_amd: CPUID lacks AVIC: '
-	in_file 'x86: AVIC is on for the run' x86/avic_on/summary.txt '^kvm_amd: .*avic=Y'
-	in_file 'x86: no /dev/kvm' x86.said '^run: there is no /dev/kvm: load KVM with --load-modules, or by modprobe kvm_amd$'
+	in_file 'amd: skipped with one for another kernel' amd/other_module/summary.txt "kvm_lifecycle\.ko in the kit's folder is for 9"
+	in_file 'amd: skipped with AVIC off' amd/avic_off/summary.txt 'AVIC is off in kvm_amd: CPUID lacks AVIC: '
+	in_file 'amd: AVIC is on for the run' amd/avic_on/summary.txt '^kvm_amd: .*avic=Y'
+	in_file 'amd: no /dev/kvm' amd.said '^run: there is no /dev/kvm: load KVM with --load-modules, or by modprobe kvm_amd$'
 }
 
-arm64_judged()
+arm_judged()
 {
-	in_file 'arm64: and why' arm64/red/junit.xml 'GICD_IIDR write before init: want 0, got -1 \(EBUSY\)'
+	in_file 'arm: and why' arm/red/junit.xml 'GICD_IIDR write before init: want 0, got -1 \(EBUSY\)'
 }
 
 echo TAP version 13
-prepare "$BASE" "$ARCH" 'all none'
+prepare "$BASE" "$(arches_of $HOST)" 'all none'
 mkdir -p "$WORK/cache/tests" "$WORK/kits" "$WORK/again"
 for folder in out module busybox; do
 	ln -s "$CACHE/$folder" "$WORK/cache/$folder"
 done
-accepts 'the kit is made' env BASE="$BASE" ARCH="$ARCH" RESULTS="$WORK/kits" "$TOP/tools/kit/kit.sh" pack
-accepts 'and once more' env BASE="$BASE" ARCH="$ARCH" RESULTS="$WORK/again" "$TOP/tools/kit/kit.sh" pack
+accepts 'the kit is made' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/kits" "$TOP/tools/kit/kit.sh" pack
+accepts 'and once more' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/again" "$TOP/tools/kit/kit.sh" pack
 accepts 'which gives the same files' diff -r "$WORK/kits" "$WORK/again"
-for arch in $ARCH; do
-	make_hosts "$arch"
+for host in $HOST; do
+	make_hosts "$host"
 done
 # Emulated hosts can be many times slower than real ones, if the machine is busy.
 export TEST_TIMEOUT=1800
 export RESULTS="$WORK/results" SUITE=kit KVM_LIFECYCLE_CACHE="$WORK/cache"
 run_hosts <"$WORK/hosts" >&2
-for arch in $ARCH; do
-	collect "$arch"
-	case $arch in
+for host in $HOST; do
+	collect "$host"
+	case $host in
 	# What takes an IOMMU that posts interrupts.
-	x86)	judge "$arch" 3 'kernel\.panic_on_warn=0 vm\.panic_on_oom=0' ;;
-	*)	judge "$arch" 0 'kernel\.panic_on_oops=0' ;;
+	amd)	judge "$host" 3 'kernel\.panic_on_warn=0 vm\.panic_on_oom=0' ;;
+	*)	judge "$host" 0 'kernel\.panic_on_oops=0' ;;
 	esac
 done
 [ -z "${KEEP:-}" ] || cp -r "$WORK/results" "$KEEP"

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
 
-unset BASE ARCH RST FROM KERNEL
+unset BASE ARCH HOST RST FROM KERNEL
 PROJECT=$WORK/project
 TREE=$WORK/cache/src/v7.3
 RESULTS=$PROJECT/results/20260101-000000-v7.3
@@ -219,7 +219,7 @@ lockorder()
 finds()
 {
 	good "$WORK/dump" "$3"
-	refuses "$1" "$2" lockorder ARCH="${4:-x86}" FROM="$WORK/dump"
+	refuses "$1" "$2" lockorder HOST="${4:-amd}" FROM="$WORK/dump"
 }
 
 kernel
@@ -228,8 +228,8 @@ accepts 'the grammar' grammar
 
 mkdir -p "$RESULTS"
 echo {} >"$RESULTS/results.json"
-good "$RESULTS/x86-all"
-good "$RESULTS/arm64-all" '&kvm->lock &kvm->arch.config_lock &its->cmd_lock &its->its_lock &irq->irq_lock'
+good "$RESULTS/amd-all"
+good "$RESULTS/arm-all" '&kvm->lock &kvm->arch.config_lock &its->cmd_lock &its->its_lock &irq->irq_lock'
 accepts 'locks in the documented order' lockorder
 said 'a rule that was seen' '^  seen +kvm->lock > vcpu->mutex \(line [0-9]+\)$'
 said 'with a chain' '^ +cpus_read_lock\(\) > kvm_lock$'
@@ -239,56 +239,56 @@ said 'what must not be taken, and was not' '^  kept +never MMU notifiers > kvm->
 said 'a sentence that cannot be read' '^  line [0-9]+: Nobody knows vcpu->mutex better$'
 said 'what was seen on no host' '^  runqueue lock > pi_lock$'
 said 'the order of a list' '^  seen +its->its_lock > vgic_irq->irq_lock '
-said 'x86 in one line' '^lockorder: x86: 13 rules: 8 seen, 1 in steps, 2 kept, 2 never seen, 0 contradicted; 0 orders undocumented; 1 sentences not read$'
+said 'x86 in one line' '^lockorder: amd: 13 rules: 8 seen, 1 in steps, 2 kept, 2 never seen, 0 contradicted; 0 orders undocumented; 1 sentences not read$'
 said 'an order in steps' '^  in steps +kvm->lock > kvm->irq_lock '
-accepts 'the graph' grep -q '<svg ' "$RESULTS/lockorder-x86.svg"
+accepts 'the graph' grep -q '<svg ' "$RESULTS/lockorder-amd.svg"
 
 finds 'a lock that is inverted' 'CONTRADICTED +kvm->lock > vcpu->mutex ' '&vcpu->mutex &kvm->lock'
 said 'says the chain' '^ +vcpu->mutex > kvm->lock$'
-accepts 'and is red in the graph' grep -q 'stroke="red"' "$RESULTS/lockorder-x86.svg"
+accepts 'and is red in the graph' grep -q 'stroke="red"' "$RESULTS/lockorder-amd.svg"
 finds 'a lock that is inverted in steps' 'CONTRADICTED +kvm->lock > vcpu->mutex ' '&kvm->slots_lock &driver->lock &kvm->lock'
 said 'says the steps' '^ +vcpu->mutex > (kvm->slots_lock > )?&driver->lock > kvm->lock$|^ +vcpu->mutex > kvm->slots_lock > kvm->lock$'
 finds 'a lock that an MMU notifier must not take' 'CONTRADICTED +never MMU notifiers > kvm->slots_lock ' \
 	'mmu_notifier_invalidate_range_start &kvm->slots_lock'
 finds 'a lock inside of SRCU that is taken outside of it' 'CONTRADICTED +kvm->slots_lock > kvm->srcu ' '&kvm->srcu &kvm->slots_lock'
 finds 'an order that is not documented' 'UNDOCUMENTED +kvm->irq_lock > kvm->new_lock$' '&kvm->irq_lock &kvm->new_lock'
-accepts 'and is orange in the graph' grep -q 'stroke="orange"' "$RESULTS/lockorder-x86.svg"
+accepts 'and is orange in the graph' grep -q 'stroke="orange"' "$RESULTS/lockorder-amd.svg"
 finds 'what an MMU notifier takes' 'UNDOCUMENTED +MMU notifiers > kvm->new_lock$' 'mmu_notifier_invalidate_range_start &kvm->new_lock'
 finds 'a lock that is taken while another one was tried' 'UNDOCUMENTED +kvm->irq_lock > kvm->new_lock$' \
 	'&kvm->irq_lock ?&kvm->lock &kvm->new_lock'
-finds 'a rule of another architecture' 'UNDOCUMENTED +kvm->irq_lock > vcpu->pid_lock$' '&kvm->irq_lock &vcpu->pid_lock' arm64
+finds 'a rule of another architecture' 'UNDOCUMENTED +kvm->irq_lock > vcpu->pid_lock$' '&kvm->irq_lock &vcpu->pid_lock' arm
 
 sed 's/kvm->lock is taken outside vcpu->mutex, and/vcpu->mutex is taken outside kvm->lock, and/' "$WORK/rst" >"$WORK/wrong"
-refuses 'a sentence that is wrong' 'CONTRADICTED +vcpu->mutex > kvm->lock ' lockorder RST="$WORK/wrong" ARCH=x86
+refuses 'a sentence that is wrong' 'CONTRADICTED +vcpu->mutex > kvm->lock ' lockorder RST="$WORK/wrong" HOST=amd
 sed 's/^- kvm->lock is taken outside vcpu->mutex, and/-/' "$WORK/rst" >"$WORK/wrong"
-refuses 'a sentence that is missing' 'UNDOCUMENTED +kvm->lock > vcpu->mutex$' lockorder RST="$WORK/wrong" ARCH=x86
+refuses 'a sentence that is missing' 'UNDOCUMENTED +kvm->lock > vcpu->mutex$' lockorder RST="$WORK/wrong" HOST=amd
 
 # Bad input: one sentence.
 refuses 'unknown BASE' '^lockorder.sh: unknown BASE=v1.0: ' lockorder BASE=v1.0
 refuses 'unknown ARCH' '^lockorder.sh: unknown ARCH=sparc: ' lockorder ARCH=sparc
 refuses 'no such document' '^lockorder.sh: RST=/nowhere does not exist: ' lockorder RST=/nowhere
-refuses 'one host for two architectures' '^lockorder.sh: FROM=.* is one host, and ARCH=' lockorder FROM="$WORK/dump"
+refuses 'one host for two architectures' '^lockorder.sh: FROM=.* is one host, and HOST=' lockorder FROM="$WORK/dump"
 sed 's/kvm_lock is taken/kvm_newer_lock is taken/' "$WORK/rst" >"$WORK/wrong"
 refuses 'a document of another version' '^lockorder.sh: .* orders kvm_newer_lock, and that is no lock of this kernel: ' lockorder RST="$WORK/wrong"
 printf 'Locks\n-----\n\nkvm->lock protects a lot.\n' >"$WORK/wrong"
 refuses 'a document that cannot be read' '^lockorder.sh: .* has no sentence under "Acquisition Orders" ' lockorder RST="$WORK/wrong"
 good "$WORK/dump"
 rm "$WORK/dump/lockdep_chains"
-refuses 'a kernel without lockdep' "^lockorder.sh: there is no lockdep_chains in .*: run 'make lab BASE=v7.3 ARCH=x86'" lockorder ARCH=x86 FROM="$WORK/dump"
+refuses 'a kernel without lockdep' "^lockorder.sh: there is no lockdep_chains in .*: run 'make lab BASE=v7.3 HOST=amd'" lockorder HOST=amd FROM="$WORK/dump"
 good "$WORK/dump"
 sed -i '/debug_locks/s/1/0/' "$WORK/dump/lockdep_stats"
 rm "$WORK/dump/lockdep" "$WORK/dump/lockdep_chains"
-refuses 'a kernel whose lockdep is off' '^lockorder.sh: lockdep was turned off by an earlier report ' lockorder ARCH=x86 FROM="$WORK/dump"
+refuses 'a kernel whose lockdep is off' '^lockorder.sh: lockdep was turned off by an earlier report ' lockorder HOST=amd FROM="$WORK/dump"
 good "$WORK/dump"
 sed -i 's/: &kvm->lock$/: _T->lock/' "$WORK/dump/lockdep"
-refuses 'a kernel whose locks have other names' '^lockorder.sh: lockdep knows no &kvm->lock in .*/lockdep, ' lockorder ARCH=x86 FROM="$WORK/dump"
+refuses 'a kernel whose locks have other names' '^lockorder.sh: lockdep knows no &kvm->lock in .*/lockdep, ' lockorder HOST=amd FROM="$WORK/dump"
 good "$WORK/dump"
 echo 'Linux version 7.3.4' >"$WORK/dump/lockdep_chains"
-refuses 'a log that is not of lockdep' '^lockorder.sh: .*/lockdep_chains has no chain of locks in it' lockorder ARCH=x86 FROM="$WORK/dump"
+refuses 'a log that is not of lockdep' '^lockorder.sh: .*/lockdep_chains has no chain of locks in it' lockorder HOST=amd FROM="$WORK/dump"
 cp "$WORK/dump/lockdep_chains" "$WORK/dump/lockdep_stats"
-refuses 'statistics that are not of lockdep' '^lockorder.sh: .*/lockdep_stats does not say debug_locks' lockorder ARCH=x86 FROM="$WORK/dump"
-echo another >"$RESULTS/x86-all/kernel"
-refuses 'results of another kernel' "^lockorder.sh: .*/x86-all is from another kernel .*: run 'make lab BASE=v7.3 ARCH=x86'" lockorder
-rm -rf "$RESULTS/x86-all"
-refuses 'no results' "^lockorder.sh: there is no .*/x86-all: run 'make lab BASE=v7.3 ARCH=x86'" lockorder
+refuses 'statistics that are not of lockdep' '^lockorder.sh: .*/lockdep_stats does not say debug_locks' lockorder HOST=amd FROM="$WORK/dump"
+echo another >"$RESULTS/amd-all/kernel"
+refuses 'results of another kernel' "^lockorder.sh: .*/amd-all is from another kernel .*: run 'make lab BASE=v7.3 HOST=amd'" lockorder
+rm -rf "$RESULTS/amd-all"
+refuses 'no results' "^lockorder.sh: there is no .*/amd-all: run 'make lab BASE=v7.3 HOST=amd'" lockorder
 report

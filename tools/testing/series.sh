@@ -315,16 +315,16 @@ accepts 'a base more: DKMS builds for its kernels' bash -c 'kernelver=7.11.1-x a
 cat >"$PROJECT/tools/lab/lab.sh" <<'END'
 #!/bin/sh
 [ "$TEST" = a_test ] || exit
-mkdir -p "$RESULTS/x86-none"
-printf 'ok 1 global.one\n%s 2 global.two\n' "$([ $((${RESULTS##*/} % 2)) -eq 0 ] && echo 'not ok' || echo ok)" >"$RESULTS/x86-none/a_test.ktap"
-echo 'exit 0' >"$RESULTS/x86-none/a_test.status"
+mkdir -p "$RESULTS/amd-none"
+printf 'ok 1 global.one\n%s 2 global.two\n' "$([ $((${RESULTS##*/} % 2)) -eq 0 ] && echo 'not ok' || echo ok)" >"$RESULTS/amd-none/a_test.ktap"
+echo 'exit 0' >"$RESULTS/amd-none/a_test.status"
 END
 count=$PROJECT/tools/lab/count.sh
 refuses 'count: no number' '^count.sh: unknown COUNT=many: ' env COUNT=many TEST=a_test "$count"
 refuses 'count: no test' '^count.sh: which test\?  Give TEST=' env COUNT=4 TEST= "$count"
 refuses 'count: a lab that runs nothing' '^count.sh: run 1 of 4 has run no test: ' env COUNT=4 TEST=b_test "$count"
 accepts 'count' env COUNT=4 TEST=a_test "$count"
-said 'count: how often a subtest fails' '^ +2 of 4  x86-none a_test.global.two$'
+said 'count: how often a subtest fails' '^ +2 of 4  amd-none a_test.global.two$'
 said 'count: and how many do not' '^1 subtests did not fail in 4 runs$'
 
 # The real one.

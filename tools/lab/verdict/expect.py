@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The tables patches/expect, patches/needs and patches/changes, and what follows from
-# them for one kernel.  Any mistake in them is an error with the file and the line.
+# The tables patches/expect, patches/needs and patches/changes, the files of the hosts in
+# tools/lab/hosts, and what follows from them for one kernel.  Any mistake in them is an error with the file and the line.
 
 import collections
 import os
@@ -15,6 +15,15 @@ KINDS = ("pass",) + REDS + ("skip", "open", "known")
 TOPICS = """generic-vcpu-creation svm-ga-log xen amd-iommu vgic-pre-init vgic-creation timers
             lock-docs parallel-creation selftests static-checks""".split()
 
+# The lines of a host's file: those that each has, those that can be there, and those that
+# can be there more than once.
+HOST_NEEDS = ("label", "arch", "emulator", "machine", "cpu", "smp", "memory", "cmdline", "thread", "boot-seconds")
+HOST_MAY = ("default", "like", "devices", "interleave")
+HOST_LISTS = ("package", "module")
+HOST_VALUES = {"thread": "single|multi", "boot-seconds": "[1-9][0-9]*", "smp": "[1-9][0-9]*", "default": "yes",
+               "package": r"\S+\s+\S+"}
+
+Host = collections.namedtuple("Host", "label arch like")
 Change = collections.namedtuple("Change", "slug topic closes untested line")
 Need = collections.namedtuple("Need", "name kernels reason")
 
@@ -101,6 +110,36 @@ def rows_of_splats(file):
     return rows, errors
 
 
+def read_hosts(top=TOP):
+    """The emulated hosts by their names, and what is wrong with their files."""
+    hosts, errors = {}, []
+    folder = os.path.join(top, "tools/lab/hosts")
+    with open(os.path.join(top, "tools/lab/arches"), encoding="utf-8") as table:
+        arches = [line.split()[0] for line in table if line.strip() and not line.startswith("#")]
+    for name in sorted(os.listdir(folder)):
+        fields = {}
+        with open(os.path.join(folder, name), encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip() or line.startswith("#"):
+                    continue
+                key, value = (line.split(None, 1) + [""])[:2]
+                where = f"tools/lab/hosts/{name}:{number}"
+                if key not in HOST_NEEDS + HOST_MAY + HOST_LISTS:
+                    errors.append(f"{where}: unknown {key}: choose from {' '.join(HOST_NEEDS + HOST_MAY + HOST_LISTS)}")
+                elif key in fields and key not in HOST_LISTS:
+                    errors.append(f"{where}: a second line {key}")
+                elif not re.fullmatch(HOST_VALUES.get(key, ".+"), value.strip()) or (key == "arch" and value.strip() not in arches):
+                    errors.append(f"{where}: {key} cannot be {value.strip() or 'empty'}")
+                fields[key] = value.strip()
+        if not re.fullmatch("[a-z][a-z0-9-]*", name):
+            errors.append(f"tools/lab/hosts/{name}: a host's name has small letters, digits and -")
+        errors += [f"tools/lab/hosts/{name}: there is no line {key}" for key in HOST_NEEDS if key not in fields]
+        hosts[name] = Host(fields.get("label", name), fields.get("arch"), fields.get("like"))
+    errors += [f"tools/lab/hosts/{name}: like {host.like}: there is no such other host with rows of its own"
+               for name, host in hosts.items() if host.like and (host.like not in hosts or hosts[host.like].like)]
+    return hosts, errors
+
+
 def patch_slugs(top=TOP):
     """For each base, its series: the names of its patches in their order; and all names."""
     bases, every = {}, set()
@@ -133,7 +172,7 @@ class Tables:
     def __init__(self, top=TOP):
         self.top = top
         self.series, self.every = patch_slugs(top)
-        self.errors = []
+        self.hosts, self.errors = read_hosts(top)
         self.read_needs()
         self.read_changes()
         self.read_expect()
@@ -179,6 +218,7 @@ class Tables:
                 self.errors += [f"{where}: {sentence}" for sentence in wrong]
             else:
                 row.reason = Reason(row.reason)
+                row.hosts += [name for name, host in self.hosts.items() if host.like in row.hosts and name not in row.hosts]
                 self.rows.append(row)
         self.check_twice()
         for row in self.rows:
@@ -187,9 +227,7 @@ class Tables:
                 self.errors.append(f"{row.line}: no base runs {row.test} on {','.join(row.hosts)}: add a row with pass for it")
 
     def wrong_with(self, row):
-        with open(os.path.join(self.top, "tools/lab/arches"), encoding="utf-8") as table:
-            arches = [line.split()[0] for line in table if line.strip() and not line.startswith("#")]
-        for name, known in (("hosts", arches), ("patches", self.changes), ("needs", self.needs), ("bases", self.series)):
+        for name, known in (("hosts", self.hosts), ("patches", self.changes), ("needs", self.needs), ("bases", self.series)):
             for one in getattr(row, name):
                 if one not in known:
                     yield f"unknown {one} in the field {name}: choose from {' '.join(known)}"

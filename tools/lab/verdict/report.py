@@ -11,16 +11,14 @@ import xml.etree.ElementTree as ElementTree
 
 from .logs import write
 
-LABELS = {"x86": "AMD", "arm64": "ARM", "riscv": "RISC-V"}
 
-
-def title(host, variant):
-    return LABELS.get(host, host) + " " + {"none": "without", "all": "with"}.get(variant, variant)
+def title(hosts, host, variant):
+    return hosts[host].label + " " + {"none": "without", "all": "with"}.get(variant, variant)
 
 
 def table(run):
     heads = [(host, variant) for variant in run.variants for host in run.hosts]
-    rows = [["test"] + [title(*head) for head in heads]]
+    rows = [["test"] + [title(run.tables.hosts, *head) for head in heads]]
     for test in run.all_tests:
         cells = [run.cells.get((test, host, variant)) for host, variant in heads]
         rows.append([test] + [cell.text if cell else "-" for cell in cells])
@@ -30,13 +28,14 @@ def table(run):
 
 def reds_text(run):
     out = []
+    hosts = run.tables.hosts
     for row in run.tables.rows:
         for cell in run.cells.values():
-            out += [f"  {','.join(s for s in run.series if s in row.patches)}  {LABELS.get(cell.host, cell.host)} "
+            out += [f"  {','.join(s for s in run.series if s in row.patches)}  {hosts[cell.host].label} "
                     f"{cell.test}.{sub}: {why}" for red, sub, why in cell.reds if red is row]
     text = "red without its patch, and why:\n" + "\n".join(out) + "\n" if out else ""
     for kind, head in (("skip", "skipped, as declared:"), ("open", "red with the series as well, as declared:")):
-        lines = list(dict.fromkeys(f"  {LABELS.get(cell.host, cell.host):6} {cell.test}.{sub}: {why}"
+        lines = list(dict.fromkeys(f"  {hosts[cell.host].label:6} {cell.test}.{sub}: {why}"
                                    for cell in run.cells.values() for k, sub, why in cell.left_out if k == kind))
         if lines:
             text += ("\n" if text else "") + head + "\n" + "\n".join(lines) + "\n"
@@ -51,7 +50,7 @@ def chance_text(run):
     missed = collections.OrderedDict()
     for chance in chances:
         if not chance.hit:
-            key = f"{chance.test} on {LABELS.get(chance.host, chance.host)} ({chance.command})"
+            key = f"{chance.test} on {run.tables.hosts[chance.host].label} ({chance.command})"
             missed.setdefault(key, []).append(chance.subtest)
     hits = sum(chance.hit for chance in chances)
     text = f"left to chance: hit {hits} of {len(chances)}, not hit: {len(chances) - hits} of {len(chances)}\n"

@@ -9,18 +9,19 @@ import re
 
 from . import expect
 from .logs import STAMP, die, is_splat, lines_of, write
-from .report import LABELS
 
 
 class Upstream:
     def __init__(self, folder, file, hosts, variants):
         self.folder, self.file, self.hosts, self.variants = folder, os.path.relpath(file, expect.TOP), hosts, variants
-        rows, errors = expect.rows_of(file, 4, 5)
-        if errors:
-            die(errors[0])
+        self.about, errors = expect.read_hosts()
+        rows, more = expect.rows_of(file, 4, 5)
+        for error in errors + more:
+            die(error)
         self.listed, self.known = {}, {}
         for _, (test, where, result, _, *report) in rows:
-            for host in where.split(","):
+            # By the architecture of its kernel, or by its own name.
+            for host in (host for host in hosts if {host, self.about[host].arch} & set(where.split(","))):
                 self.listed[test, host] = result
                 self.known[test, host] = report[0] if report else ""
         self.differences, self.count = [], collections.defaultdict(collections.Counter)
@@ -82,7 +83,7 @@ class Upstream:
                     self.compare(test, host, seen[0], seen[-1])
 
     def compare(self, test, host, first, last):
-        complain = lambda text: self.differences.append(f"{LABELS.get(host, host):6} {test:34} {text}")
+        complain = lambda text: self.differences.append(f"{self.about[host].label:6} {test:34} {text}")
         because = lambda said: ": " + self.clip(said) if said else ""
         want = self.listed.get((test, host), "pass")
         if last[0] != first[0]:
@@ -99,7 +100,7 @@ class Upstream:
 
     def record(self, test, host, first, took):
         if first[0] != "pass" or first[2]:
-            print("\t".join([test, host, first[0], self.clip(first[3])] + ([first[2]] if first[2] else [])))
+            print("\t".join([test, self.about[host].arch, first[0], self.clip(first[3])] + ([first[2]] if first[2] else [])))
         if took[0] > 20:
             print(f"# {test} {host} {first[0]}: " + ", ".join(f"{int(t)} s" for t in took))
 
@@ -110,10 +111,10 @@ class Upstream:
             for variant in self.variants:
                 count = self.count[host, variant]
                 numbers = [count[name] for name in names]
-                print("%-7s %-8s %6d %6d %6d %6d %6d %6d %9d" % (LABELS.get(host, host), "without" if variant == "none" else "with",
+                print("%-7s %-8s %6d %6d %6d %6d %6d %6d %9d" % (self.about[host].label, "without" if variant == "none" else "with",
                                                                *numbers, numbers[0] - sum(numbers[1:]), count["seconds"]))
                 if not numbers[0]:
-                    self.differences.append(f"{LABELS.get(host, host):6} no test was run, patches: {variant}")
+                    self.differences.append(f"{self.about[host].label:6} no test was run, patches: {variant}")
         if self.differences:
             print("\nnot as it must be:")
             print("\n".join("  " + text for text in self.differences))
