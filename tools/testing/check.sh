@@ -438,6 +438,8 @@ kit_tests()
 {
 	kit=$TOP/tools/kit/kit.sh
 	refuses 'kselftest-kit: unknown ARCH' '^kit.sh: unknown ARCH=sparc: choose from x86 arm64$' env ARCH='x86 sparc' "$kit" pack
+	refuses 'check-kit: a host without a kit' '^kit.sh: no kit is run in HOST=riscv: choose from amd arm$' \
+		env HOST=riscv "$TOP/tools/testing/kit.sh"
 	refuses 'kselftest-kit: unknown BASE' '^kit.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$kit" pack
 	: >"$WORK/file"
 	refuses 'kselftest-kit: results that cannot be written' '^kit.sh: cannot write to .*/file/results: ' \
