@@ -32,6 +32,13 @@
 
 #define NR_VCPUS		4
 
+/*
+ * A map has room for any xAPIC ID, and for x2APIC IDs up to that of the vCPUs that it
+ * is made of.  Where AVIC refuses vCPUs that it can't address, the last one that it can.
+ */
+#define ID_BEYOND_XAPIC		300
+#define ID_OF_AVIC		254
+
 /* Where SIPI makes a vCPU start: the page's number. */
 #define SIPI_VECTOR		0x9f
 
@@ -63,34 +70,29 @@ FIXTURE(apic_map) {
 	struct kvm_run *run;		/* of vCPU0 */
 	u32 ids[NR_VCPUS];
 	int fds[NR_VCPUS];		/* or -1 */
+	u32 last_id;
 	int kmsg;
 };
 
 FIXTURE_VARIANT(apic_map) {
 	bool split;
 	bool x2apic;
-	u32 last_id;
 };
 
 FIXTURE_VARIANT_ADD(apic_map, xapic) {
-	.last_id = NR_VCPUS - 1,
 };
 
 FIXTURE_VARIANT_ADD(apic_map, split_xapic) {
 	.split = true,
-	.last_id = NR_VCPUS - 1,
 };
 
-/* An APIC ID beyond those that a map has room for in any case. */
 FIXTURE_VARIANT_ADD(apic_map, x2apic) {
 	.x2apic = true,
-	.last_id = 300,
 };
 
 FIXTURE_VARIANT_ADD(apic_map, split_x2apic) {
 	.split = true,
 	.x2apic = true,
-	.last_id = 300,
 };
 
 static void set_msr(int fd, u32 index, u64 data)
@@ -196,6 +198,38 @@ static bool has_started(int fd)
 	       sregs.cs.base == SIPI_VECTOR << 12;
 }
 
+static struct kvm_vm *create_empty_vm(const FIXTURE_VARIANT(apic_map) *variant)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+
+	if (variant->split)
+		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
+	else
+		vm_ioctl(vm, KVM_CREATE_IRQCHIP, NULL);
+	if (variant->x2apic)
+		vm_enable_cap(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
+			      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	return vm;
+}
+
+static u32 find_last_id(const FIXTURE_VARIANT(apic_map) *variant)
+{
+	struct kvm_vm *vm;
+	int fd;
+
+	if (!variant->x2apic)
+		return NR_VCPUS - 1;
+
+	vm = create_empty_vm(variant);
+	fd = __vcpu_fd_create(vm, ID_BEYOND_XAPIC);
+	TEST_ASSERT(fd >= 0 || fd == -EINVAL, "KVM_CREATE_VCPU(%u): %s", ID_BEYOND_XAPIC,
+		    strerror(-fd));
+	if (fd >= 0)
+		kvm_close(fd);
+	kvm_vm_free(vm);
+	return fd >= 0 ? ID_BEYOND_XAPIC : ID_OF_AVIC;
+}
+
 FIXTURE_SETUP(apic_map)
 {
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_SIGNAL_MSI));
@@ -203,26 +237,19 @@ FIXTURE_SETUP(apic_map)
 
 	self->kmsg = kmsg_open();
 	self->vm = NULL;
+	self->last_id = find_last_id(variant);
 }
 
 static void create_vm(FIXTURE_DATA(apic_map) *self, const FIXTURE_VARIANT(apic_map) *variant)
 {
 	int i;
 
-	self->vm = vm_create_barebones();
-	if (variant->split)
-		vm_enable_cap(self->vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
-	else
-		vm_ioctl(self->vm, KVM_CREATE_IRQCHIP, NULL);
-	if (variant->x2apic)
-		vm_enable_cap(self->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
-			      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
-
+	self->vm = create_empty_vm(variant);
 	for (i = 0; i < NR_VCPUS; i++) {
 		self->ids[i] = i;
 		self->fds[i] = -1;
 	}
-	self->ids[NR_VCPUS - 1] = variant->last_id;
+	self->ids[NR_VCPUS - 1] = self->last_id;
 
 	self->fds[0] = __vcpu_fd_create(self->vm, 0);
 	TEST_ASSERT(self->fds[0] >= 0, "KVM_CREATE_VCPU: %s", strerror(-self->fds[0]));
