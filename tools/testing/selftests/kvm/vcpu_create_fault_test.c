@@ -1294,13 +1294,33 @@ static int reference(struct __test_metadata *_metadata, struct fault_test *ft, e
 	return ft->trace.nr;
 }
 
+/*
+ * Is something that is tried instead of this, or is needed to undo it, still to fail?
+ * Where a failure does no harm, that is known of what has been tried instead.
+ */
+static bool has_more_to_fail(const struct site *site)
+{
+	const char *why, *other;
+	int i;
+
+	if (!site->more || site->retried)
+		return false;
+	if (!find_harmless(site, &why))
+		return true;
+	for (i = 0; i < nr_sites; i++) {
+		if (!sites[i].by_success && !sites[i].failed && !sites[i].failed_onwards &&
+		    find_harmless(&sites[i], &other) && other == why)
+			return true;
+	}
+	return false;
+}
+
 /* Fail each allocation of one kind. */
 static int fail_each(struct __test_metadata *_metadata, struct fault_test *ft, enum kind kind)
 {
 	struct site *failed, *ref[TRACE_MAX_CALLS];
 	int i, nr_ref = reference(_metadata, ft, kind, ref);
 	unsigned int nth;
-	const char *why;
 
 	for (nth = 1; nth < MAX_NTH && !_metadata->exit_code; nth++) {
 		if ((int)nth <= nr_ref && is_failed_enough(ref, nr_ref, nth - 1))
@@ -1321,12 +1341,10 @@ static int fail_each(struct __test_metadata *_metadata, struct fault_test *ft, e
 			fail_site(_metadata, ft, site, false);
 	}
 
-	/* Something else may be tried instead, or be needed to undo it. */
 	for (i = 0; i < nr_sites; i++) {
 		struct site *site = &sites[i];
 
-		if (site->more && site->kind == kind && !site->debugging && !site->retried &&
-		    !find_harmless(site, &why))
+		if (site->kind == kind && !site->debugging && has_more_to_fail(site))
 			fail_site(_metadata, ft, site, true);
 	}
 	return nr_ref;
