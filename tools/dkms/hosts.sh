@@ -80,7 +80,7 @@ make_base()
 		$(kernels)
 	END
 	run_logged "$LOG" as_root mmdebstrap --variant=apt --format=tar --skip=output/dev \
-		--include=initramfs-tools,dkms,openssl "$@" "$SUITE" "$BASE_TAR.tmp" "${BASE_TAR%.tar}.list" ||
+		--include=initramfs-tools,dkms,openssl,zstd "$@" "$SUITE" "$BASE_TAR.tmp" "${BASE_TAR%.tar}.list" ||
 		die "$host: cannot install Debian: see $LOG"
 	mv -f "$BASE_TAR.tmp" "$BASE_TAR"
 }

@@ -647,7 +647,8 @@ static inline bool kmsg_find_splat(int fd, char *line, size_t len)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0 && errno == EPIPE) {
-			snprintf(line, len, "records of the kernel's log were overwritten before they were read");
+			snprintf(line, len,
+				 "the kernel's log: records were overwritten before they were read");
 			return true;
 		}
 		if (r <= 0)
