@@ -1185,8 +1185,8 @@ static bool has_failed_elsewhere(const struct site *site)
 	if (frame)
 		len = (next_frame(frame) ?: frame + strlen(frame)) - site->name;
 	for (i = 0; i < nr_sites; i++) {
-		if (site->caller != site->name && (sites[i].fatal || sites[i].retried) &&
-		    !strcmp(sites[i].caller, site->caller))
+		if (site->caller != site->name && !strcmp(sites[i].caller, site->caller) &&
+		    (sites[i].fatal || sites[i].retried || sites[i].failed_onwards))
 			return true;
 		if (len && sites[i].failed && !strncmp(sites[i].name, site->name, len))
 			return true;
