@@ -1208,7 +1208,8 @@ static const char *site_verdict(const struct site *site)
 }
 
 /* Each site was made to fail, and is known to matter, or not to. */
-static void judge_sites(struct __test_metadata *_metadata, const FIXTURE_VARIANT(fault) *variant)
+static void judge_sites(struct __test_metadata *_metadata, const struct op *op,
+			const char *variant_name)
 {
 	int i, reached = 0, fatal = 0, retried = 0, harmless_sites = 0, instead = 0, debugging = 0;
 	int logged = 0;
@@ -1245,7 +1246,7 @@ static void judge_sites(struct __test_metadata *_metadata, const FIXTURE_VARIANT
 					       site->name);
 			}
 		}
-		fprintf(f, "%s\t%s\t%u\t%s\t%s\t%s\n", variant->name, site_verdict(site),
+		fprintf(f, "%s\t%s\t%u\t%s\t%s\t%s\n", variant_name, site_verdict(site),
 			site->failed, site->logged ? "logged" : "-", why ?: "-", site->name);
 	}
 	fclose(f);
@@ -1259,7 +1260,7 @@ static void judge_sites(struct __test_metadata *_metadata, const FIXTURE_VARIANT
 	EXPECT_LT(0, fatal + retried);
 
 	/* Nobody is warned if it's the array of vCPUs that has no memory. */
-	if (!variant->op.cache)
+	if (!op->cache)
 		EXPECT_LT(0, logged)
 			TH_LOG("the kernel's log names no site: nothing was compared");
 }
@@ -1366,7 +1367,7 @@ TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
 	ksft_print_msg("allocations: %d of slabs, %d of pages; %llu ms\n", slabs, pages,
 		       (unsigned long long)(now_ms() - start));
 	if (!_metadata->exit_code)
-		judge_sites(_metadata, variant);
+		judge_sites(_metadata, &variant->op, variant->name);
 }
 
 /*

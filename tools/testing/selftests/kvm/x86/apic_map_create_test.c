@@ -65,7 +65,13 @@ static const struct delivery {
 	{ "INIT and SIPI to vCPU %u, by IPI",	.ipi = true,  .init_sipi = true },
 };
 
-FIXTURE(apic_map) {
+struct irqchip {
+	bool split;
+	bool x2apic;
+};
+
+struct apic_test {
+	const struct irqchip *irqchip;
 	struct kvm_vm *vm;
 	struct kvm_run *run;		/* of vCPU0 */
 	u32 ids[NR_VCPUS];
@@ -74,25 +80,28 @@ FIXTURE(apic_map) {
 	int kmsg;
 };
 
+FIXTURE(apic_map) {
+	struct apic_test t;
+};
+
 FIXTURE_VARIANT(apic_map) {
-	bool split;
-	bool x2apic;
+	struct irqchip irqchip;
 };
 
 FIXTURE_VARIANT_ADD(apic_map, xapic) {
 };
 
 FIXTURE_VARIANT_ADD(apic_map, split_xapic) {
-	.split = true,
+	.irqchip.split = true,
 };
 
 FIXTURE_VARIANT_ADD(apic_map, x2apic) {
-	.x2apic = true,
+	.irqchip.x2apic = true,
 };
 
 FIXTURE_VARIANT_ADD(apic_map, split_x2apic) {
-	.split = true,
-	.x2apic = true,
+	.irqchip.split = true,
+	.irqchip.x2apic = true,
 };
 
 static void set_msr(int fd, u32 index, u64 data)
@@ -198,29 +207,29 @@ static bool has_started(int fd)
 	       sregs.cs.base == SIPI_VECTOR << 12;
 }
 
-static struct kvm_vm *create_empty_vm(const FIXTURE_VARIANT(apic_map) *variant)
+static struct kvm_vm *create_empty_vm(const struct irqchip *irqchip)
 {
 	struct kvm_vm *vm = vm_create_barebones();
 
-	if (variant->split)
+	if (irqchip->split)
 		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, SPLIT_IRQCHIP_PINS);
 	else
 		vm_ioctl(vm, KVM_CREATE_IRQCHIP, NULL);
-	if (variant->x2apic)
+	if (irqchip->x2apic)
 		vm_enable_cap(vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
 			      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	return vm;
 }
 
-static u32 find_last_id(const FIXTURE_VARIANT(apic_map) *variant)
+static u32 find_last_id(const struct irqchip *irqchip)
 {
 	struct kvm_vm *vm;
 	int fd;
 
-	if (!variant->x2apic)
+	if (!irqchip->x2apic)
 		return NR_VCPUS - 1;
 
-	vm = create_empty_vm(variant);
+	vm = create_empty_vm(irqchip);
 	fd = __vcpu_fd_create(vm, ID_BEYOND_XAPIC);
 	TEST_ASSERT(fd >= 0 || fd == -EINVAL, "KVM_CREATE_VCPU(%u): %s", ID_BEYOND_XAPIC,
 		    strerror(-fd));
@@ -235,83 +244,84 @@ FIXTURE_SETUP(apic_map)
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_SIGNAL_MSI));
 	TEST_REQUIRE(kvm_check_cap(KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ);
 
-	self->kmsg = kmsg_open();
-	self->vm = NULL;
-	self->last_id = find_last_id(variant);
+	self->t.irqchip = &variant->irqchip;
+	self->t.kmsg = kmsg_open();
+	self->t.vm = NULL;
+	self->t.last_id = find_last_id(&variant->irqchip);
 }
 
-static void create_vm(FIXTURE_DATA(apic_map) *self, const FIXTURE_VARIANT(apic_map) *variant)
+static void create_vm(struct apic_test *t)
 {
 	int i;
 
-	self->vm = create_empty_vm(variant);
+	t->vm = create_empty_vm(t->irqchip);
 	for (i = 0; i < NR_VCPUS; i++) {
-		self->ids[i] = i;
-		self->fds[i] = -1;
+		t->ids[i] = i;
+		t->fds[i] = -1;
 	}
-	self->ids[NR_VCPUS - 1] = self->last_id;
+	t->ids[NR_VCPUS - 1] = t->last_id;
 
-	self->fds[0] = __vcpu_fd_create(self->vm, 0);
-	TEST_ASSERT(self->fds[0] >= 0, "KVM_CREATE_VCPU: %s", strerror(-self->fds[0]));
-	self->run = kvm_mmap(getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, self->fds[0]);
-	prepare_sender(self->vm, self->fds[0], variant->x2apic);
+	t->fds[0] = __vcpu_fd_create(t->vm, 0);
+	TEST_ASSERT(t->fds[0] >= 0, "KVM_CREATE_VCPU: %s", strerror(-t->fds[0]));
+	t->run = kvm_mmap(getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, t->fds[0]);
+	prepare_sender(t->vm, t->fds[0], t->irqchip->x2apic);
 }
 
-static void free_vm(FIXTURE_DATA(apic_map) *self)
+static void free_vm(struct apic_test *t)
 {
 	int i;
 
-	if (!self->vm)
+	if (!t->vm)
 		return;
 
-	kvm_munmap(self->run, getpagesize());
+	kvm_munmap(t->run, getpagesize());
 	for (i = 0; i < NR_VCPUS; i++) {
-		if (self->fds[i] >= 0)
-			kvm_close(self->fds[i]);
+		if (t->fds[i] >= 0)
+			kvm_close(t->fds[i]);
 	}
-	kvm_vm_free(self->vm);
-	self->vm = NULL;
+	kvm_vm_free(t->vm);
+	t->vm = NULL;
 }
 
 FIXTURE_TEARDOWN(apic_map)
 {
-	free_vm(self);
-	kmsg_close(_metadata, self->kmsg);
+	free_vm(&self->t);
+	kmsg_close(_metadata, self->t.kmsg);
 }
 
 /* To the vCPU that was created last at first: INIT has KVM look at all APICs. */
-static void expect_delivery(struct __test_metadata *_metadata, FIXTURE_DATA(apic_map) *self,
-			    const FIXTURE_VARIANT(apic_map) *variant, const struct delivery *d)
+static void expect_delivery(struct __test_metadata *_metadata, struct apic_test *t,
+			    const struct delivery *d)
 {
 	u32 init = APIC_INT_ASSERT | APIC_DM_INIT, sipi = APIC_DM_STARTUP | SIPI_VECTOR;
 	char what[64];
 	int i, r;
 
 	for (i = NR_VCPUS - 1; i > 0; i--) {
-		u32 id = self->ids[i];
+		u32 id = t->ids[i];
 		bool seen;
 
-		if (self->fds[i] < 0)
+		if (t->fds[i] < 0)
 			continue;
 
 		snprintf(what, sizeof(what), d->name, id);
 		if (d->ipi) {
-			send_ipis(self->run, self->fds[0], variant->x2apic, id,
+			send_ipis(t->run, t->fds[0], t->irqchip->x2apic, id,
 				  d->init_sipi ? init : APIC_DM_NMI,
 				  d->init_sipi ? sipi : APIC_DM_NMI);
 		} else {
-			r = send_msi(self->vm, id, d->init_sipi ? APIC_DM_INIT : APIC_DM_NMI);
+			r = send_msi(t->vm, id, d->init_sipi ? APIC_DM_INIT : APIC_DM_NMI);
 			EXPECT_EQ(1, r)
 				TH_LOG("%s: want it to be delivered, got %s", what, ret_name(r));
 			if (d->init_sipi) {
-				r = send_msi(self->vm, id, sipi);
+				r = send_msi(t->vm, id, sipi);
 				EXPECT_EQ(1, r)
 					TH_LOG("%s: want SIPI to be delivered, got %s", what,
 					       ret_name(r));
 			}
 		}
 
-		seen = d->init_sipi ? has_started(self->fds[i]) : has_nmi(self->fds[i]);
+		seen = d->init_sipi ? has_started(t->fds[i]) : has_nmi(t->fds[i]);
 		EXPECT_TRUE(seen)
 			TH_LOG("%s: want it to be seen by the vCPU, wasn't", what);
 	}
@@ -319,17 +329,18 @@ static void expect_delivery(struct __test_metadata *_metadata, FIXTURE_DATA(apic
 
 TEST_F_TIMEOUT(apic_map, created_last, SUBTEST_TIMEOUT_S)
 {
+	struct apic_test *t = &self->t;
 	int d, i;
 
 	for (d = 0; d < ARRAY_SIZE(deliveries); d++) {
-		create_vm(self, variant);
+		create_vm(t);
 		for (i = 1; i < NR_VCPUS; i++) {
-			self->fds[i] = __vcpu_fd_create(self->vm, self->ids[i]);
-			ASSERT_LE(0, self->fds[i])
-				TH_LOG("KVM_CREATE_VCPU: %s", strerror(-self->fds[i]));
+			t->fds[i] = __vcpu_fd_create(t->vm, t->ids[i]);
+			ASSERT_LE(0, t->fds[i])
+				TH_LOG("KVM_CREATE_VCPU: %s", strerror(-t->fds[i]));
 		}
-		expect_delivery(_metadata, self, variant, &deliveries[d]);
-		free_vm(self);
+		expect_delivery(_metadata, t, &deliveries[d]);
+		free_vm(t);
 	}
 }
 
@@ -337,6 +348,7 @@ TEST_F_TIMEOUT(apic_map, created_last, SUBTEST_TIMEOUT_S)
 TEST_F_TIMEOUT(apic_map, created_in_parallel, SUBTEST_TIMEOUT_S)
 {
 	const char *missing = kvm_lifecycle_missing("pause");
+	struct apic_test *t = &self->t;
 	int d, cpu, pause;
 
 	if (missing)
@@ -349,10 +361,10 @@ TEST_F_TIMEOUT(apic_map, created_in_parallel, SUBTEST_TIMEOUT_S)
 	for (d = 0; d < ARRAY_SIZE(deliveries); d++) {
 		struct racer last, held;
 
-		create_vm(self, variant);
-		held = (struct racer) { .fn = race_create, .arg = self->vm, .val = self->ids[1] };
-		last = (struct racer) { .fn = race_create, .arg = self->vm,
-					.val = self->ids[NR_VCPUS - 1] };
+		create_vm(t);
+		held = (struct racer) { .fn = race_create, .arg = t->vm, .val = t->ids[1] };
+		last = (struct racer) { .fn = race_create, .arg = t->vm,
+					.val = t->ids[NR_VCPUS - 1] };
 		racer_start(&held, cpu);
 		racer_start(&last, -1);
 
@@ -362,14 +374,14 @@ TEST_F_TIMEOUT(apic_map, created_in_parallel, SUBTEST_TIMEOUT_S)
 		racer_done_within(&last, OVERTAKE_MS);
 		ASSERT_EQ(0, __kvm_lifecycle_write(pause, "release"));
 
-		self->fds[1] = racer_join(&held);
-		self->fds[NR_VCPUS - 1] = racer_join(&last);
-		ASSERT_LE(0, self->fds[1])
-			TH_LOG("KVM_CREATE_VCPU: %s", strerror(-self->fds[1]));
-		ASSERT_LE(0, self->fds[NR_VCPUS - 1])
-			TH_LOG("KVM_CREATE_VCPU: %s", strerror(-self->fds[NR_VCPUS - 1]));
-		expect_delivery(_metadata, self, variant, &deliveries[d]);
-		free_vm(self);
+		t->fds[1] = racer_join(&held);
+		t->fds[NR_VCPUS - 1] = racer_join(&last);
+		ASSERT_LE(0, t->fds[1])
+			TH_LOG("KVM_CREATE_VCPU: %s", strerror(-t->fds[1]));
+		ASSERT_LE(0, t->fds[NR_VCPUS - 1])
+			TH_LOG("KVM_CREATE_VCPU: %s", strerror(-t->fds[NR_VCPUS - 1]));
+		expect_delivery(_metadata, t, &deliveries[d]);
+		free_vm(t);
 	}
 	close(pause);
 }
