@@ -72,41 +72,41 @@ class Row:
             setattr(self, name, split_list(getattr(self, name)))
 
 
-def rows_of(file, least, most):
-    """The rows of a table, and what is wrong with their form."""
-    rows, errors = [], []
+def lines_of(file):
+    """Each line of a table that is a row, and where it is.  Blanks at its end count."""
     with open(file, encoding="utf-8") as table:
         for number, line in enumerate(table, 1):
             line = line.rstrip("\n")
-            if not line or line.startswith("#"):
-                continue
-            where = f"{os.path.relpath(file, TOP)}:{number}"
-            fields = line.split("\t")
-            if not least <= len(fields) <= most:
-                errors.append(f"{where}: {len(fields)} fields, and a row has {least} to {most}: separate them by one tab")
-            elif any(f != f.strip() or not f for f in fields):
-                errors.append(f"{where}: a field is empty, or begins or ends with a blank: separate them by one tab, - is none")
-            else:
-                rows.append((where, fields))
+            if line and not line.startswith("#"):
+                yield f"{os.path.relpath(file, TOP)}:{number}", line
+
+
+def rows_of(file, least, most):
+    """The rows of a table, and what is wrong with their form."""
+    rows, errors = [], []
+    for where, line in lines_of(file):
+        fields = line.split("\t")
+        if not least <= len(fields) <= most:
+            errors.append(f"{where}: {len(fields)} fields, and a row has {least} to {most}: separate them by one tab")
+        elif any(f != f.strip() or not f for f in fields):
+            errors.append(f"{where}: a field is empty, or begins or ends with a blank: separate them by one tab, - is none")
+        else:
+            rows.append((where, fields))
     return rows, errors
 
 
 def rows_of_splats(file):
-    """Of tools/lab/splats: "all" or "lab", and an expression.  Blanks at its end count."""
+    """Of tools/lab/splats: "all" or "lab", and an expression."""
     rows, errors = [], []
-    with open(file, encoding="utf-8") as table:
-        for number, line in enumerate(table, 1):
-            line = line.rstrip("\n")
-            if not line or line.startswith("#"):
-                continue
-            who, tab, pattern = line.partition("\t")
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                errors.append(f"{os.path.relpath(file, TOP)}:{number}: no regular expression: {error}")
-            if who not in ("all", "lab") or not tab or not pattern or "\t" in pattern:
-                errors.append(f"{os.path.relpath(file, TOP)}:{number}: a row is all or lab, one tab, and an expression")
-            rows.append((who, pattern))
+    for where, line in lines_of(file):
+        who, tab, pattern = line.partition("\t")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            errors.append(f"{where}: no regular expression: {error}")
+        if who not in ("all", "lab") or not tab or not pattern or "\t" in pattern:
+            errors.append(f"{where}: a row is all or lab, one tab, and an expression")
+        rows.append((who, pattern))
     return rows, errors
 
 
