@@ -10,9 +10,11 @@
 . "$TOP/tools/testing/tap.sh"
 . "$TOP/tools/series/series.sh"
 
-unset HOST ARCH
 WHAT=${1:-scripts}
-BASE=${BASE:-$(default_base)}
+base=${BASE:-}
+no_settings
+[ "$WHAT" = hosts ] || base=
+BASE=${base:-$(default_base)}
 
 # What a command that fails must not change: what builds have finished (what one
 # was at has the name of a temporary), and a user's kernel tree with its git.

@@ -8,6 +8,8 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
 
+no_settings
+
 # What a command that fails must not leave behind: a result.
 state()
 {

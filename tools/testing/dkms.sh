@@ -9,6 +9,8 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
 
+no_settings
+
 RELEASE=7.3.4+t-amd64
 SOURCE="linux-source-7.3"
 

@@ -11,6 +11,7 @@
 . "$TOP/tools/testing/tap.sh"
 
 WHAT=${1:-hosts}
+[ "$WHAT" = hosts ] || no_settings
 BASE=${BASE:-$(default_base)}
 
 state()

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
 
-unset BASE ARCH HOST RST FROM KERNEL
+no_settings
 PROJECT=$WORK/project
 TREE=$WORK/cache/src/v7.3
 RESULTS=$PROJECT/results/20260101-000000-v7.3

@@ -8,7 +8,7 @@
 . "$TOP/tools/testing/tap.sh"
 . "$TOP/tools/series/series.sh"
 
-unset BASE TREE KERNEL FROM VERSION OUT
+no_settings
 REAL=$TOP
 PROJECT=$WORK/project
 SCRATCH=$WORK/scratch

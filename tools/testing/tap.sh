@@ -10,6 +10,13 @@ trap 'exit 130' INT TERM
 number=0
 failed=0
 
+# no_settings: as if no setting of the Makefile was given.  make hands its command line on.
+no_settings()
+{
+	# shellcheck disable=SC2046 # a word each
+	unset $(sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' "$TOP/Makefile")
+}
+
 result()
 {
 	number=$((number + 1))
