@@ -55,7 +55,7 @@ help:
 ##lab:             build with and without the series, boot both, run the tests, print the table (COUNT=20 TEST=name: how often each subtest fails)
 .PHONY: lab
 lab:
-	@$(if $(COUNT),COUNT='$(COUNT)' $(LAB:lab.sh=count.sh),$(LAB))
+	@$(if $(COUNT),COUNT='$(COUNT)' $(LAB:lab.sh=lab-count.sh),$(LAB))
 
 ##lab-shell:       a shell in an emulated host with the modules loaded (HOST=amd PATCHES=all)
 .PHONY: lab-shell
@@ -75,7 +75,7 @@ coverage:
 ##lab-upstream:    the kernel tree's own KVM selftests give the same results with and without the series (ALL=1: the slow ones as well)
 .PHONY: lab-upstream
 lab-upstream:
-	@BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/upstream.sh
+	@BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' ALL='$(ALL)' RECORD='$(RECORD)' KERNEL='$(KERNEL)' tools/lab/lab-upstream.sh
 
 ##storm:           random programs of KVM's calls for as long as you like, with the series (TIME=2h SEED=1; REPLAY=file: one program)
 .PHONY: storm
@@ -85,7 +85,7 @@ storm:
 ##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...'; CHANGED=1: what has changed since)
 .PHONY: lab-patches
 lab-patches:
-	@BASE='$(BASES)' $(HOSTS_OF) PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/patches.sh
+	@BASE='$(BASES)' $(HOSTS_OF) PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/lab-patches.sh
 
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave
@@ -95,17 +95,17 @@ interleave:
 ##kselftest-kit:   the selftests as a tar file for a real host (ARCH=x86 BASE=v7.3), in results/
 .PHONY: kselftest-kit
 kselftest-kit:
-	@BASE='$(BASES)' ARCH='$(ARCH)' KERNEL='$(KERNEL)' tools/kit/kit.sh pack
+	@BASE='$(BASES)' ARCH='$(ARCH)' KERNEL='$(KERNEL)' tools/kit/kselftest.sh pack
 
 ##kselftest:       the same, run on this machine, as root (OPTIONS='--unsafe --load-modules' PCI=0000:01:00.0, see tools/kit/host/README)
 .PHONY: kselftest
 kselftest:
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' PCI='$(PCI)' tools/kit/kit.sh run
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' PCI='$(PCI)' tools/kit/kselftest.sh run
 
 ##check-kit:       the kit, unpacked and run in emulated hosts that have busybox alone (ALL=1: all of its tests)
 .PHONY: check-kit
 check-kit:
-	@BASE='$(firstword $(BASES))' $(HOSTS_OF) ALL='$(ALL)' tools/testing/kit.sh
+	@BASE='$(firstword $(BASES))' $(HOSTS_OF) ALL='$(ALL)' tools/testing/check-kit.sh
 
 ##lockorder:       the order of locks that locking.rst describes, against what lockdep saw in the lab (after make lab)
 .PHONY: lockorder
@@ -120,22 +120,22 @@ am:
 ##series-diff:     git range-diff of the series (BASES='v7.2 v7.3')
 .PHONY: series-diff
 series-diff:
-	@BASES='$(BASES)' tools/series/diff.sh
+	@BASES='$(BASES)' tools/series/series-diff.sh
 
 ##series-edit:     the series as commits, with the selftests on top, in a work tree for git rebase -i (BASE=v7.3 TREE=folder)
 .PHONY: series-edit
 series-edit:
-	@BASE='$(BASES)' TREE='$(TREE)' KERNEL='$(KERNEL)' tools/series/edit.sh
+	@BASE='$(BASES)' TREE='$(TREE)' KERNEL='$(KERNEL)' tools/series/series-edit.sh
 
 ##series-export:   write back what make series-edit has laid out, to patches/ and tools/testing (BASE=v7.3 TREE=folder)
 .PHONY: series-export
 series-export:
-	@BASE='$(BASES)' TREE='$(TREE)' tools/series/export.sh
+	@BASE='$(BASES)' TREE='$(TREE)' tools/series/series-export.sh
 
 ##series-twins:    write down how patches of one slug differ from base to base, once somebody has looked at it
 .PHONY: series-twins
 series-twins:
-	@tools/series/twins.sh update
+	@tools/series/series-twins.sh update
 
 ##base-new:        carry a series over to another kernel (FROM=v7.3 VERSION=7.4.1, from the archive, or KERNEL=/path/to/tree)
 .PHONY: base-new
@@ -145,7 +145,7 @@ base-new:
 ##series-check:    the series apply, each patch builds alone and without a warning, checkpatch, and twins differ as recorded
 .PHONY: series-check
 series-check:
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' COMPILERS='$(COMPILERS)' tools/series/check.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' COMPILERS='$(COMPILERS)' tools/series/series-check.sh
 
 ##static:          series-check of the tree without and with the whole series, by gcc, sparse and clang with its context analysis
 .PHONY: static
@@ -157,7 +157,7 @@ static:
 ##coccicheck:      Coccinelle's rules for KVM: they find the holes without the series, and nothing unexplained with it
 .PHONY: coccicheck
 coccicheck:
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' tools/coccinelle/check.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' tools/coccinelle/coccicheck.sh
 
 ##htmldocs:        the project's pages, and the kernel's own htmldocs of KVM: the series adds no warning (RST=another locking.rst)
 .PHONY: htmldocs
@@ -165,12 +165,12 @@ htmldocs:
 	@tools/lab/setup.sh
 	@sphinx-build -q -n -W --keep-going Documentation results/html
 	@echo "the project's pages: results/html/virt/kvm/index.html"
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' RST='$(RST)' tools/series/docs.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' RST='$(RST)' tools/series/htmldocs.sh
 
 ##selftests-patches: the patches of the selftests as files, for git am by hand (BASE=v7.3 OUT=folder)
 .PHONY: selftests-patches
 selftests-patches:
-	@BASE='$(BASES)' OUT='$(OUT)' KERNEL='$(KERNEL)' tools/series/selftest-patches.sh
+	@BASE='$(BASES)' OUT='$(OUT)' KERNEL='$(KERNEL)' tools/series/selftests-patches.sh
 
 ##check:           the project's own scripts: shellcheck, tables, verdict, documentation, Coccinelle's samples, errors on bad input
 .PHONY: check
@@ -179,17 +179,17 @@ check:
 	@tools/lab/results.py check
 	@tools/lab/results_test.py -q
 	@tools/testing/check.sh scripts
-	@tools/testing/series.sh
-	@tools/testing/coccinelle.sh
-	@tools/testing/dkms.sh
-	@tools/testing/identity.sh scripts
-	@tools/testing/lockorder.sh
+	@tools/testing/check-series.sh
+	@tools/testing/check-coccinelle.sh
+	@tools/testing/check-dkms.sh
+	@tools/testing/check-identity.sh scripts
+	@tools/testing/check-lockorder.sh
 
 ##check-hosts:     a host that hangs, panics or reports is an error, never green (after a lab); kvm_lifecycle refuses another KVM
 .PHONY: check-hosts
 check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
-	@BASE='$(BASES)' $(HOSTS_OF) tools/testing/identity.sh hosts
+	@BASE='$(BASES)' $(HOSTS_OF) tools/testing/check-identity.sh hosts
 
 # All bases at each push would take longer than CI has: of those that are not the
 # default the series is compiled, unless BASES says that all of it is to be done, or
@@ -220,18 +220,18 @@ deb:
 ##arm64-kernel-deb: Debian packages of an arm64 kernel with the series (CONFIG=/path/to/config), where DKMS cannot replace KVM
 .PHONY: arm64-kernel-deb
 arm64-kernel-deb:
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/kernel-deb.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/arm64-kernel-deb.sh
 
 ##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13: here a Debian host, of tools/dkms/debians)
 .PHONY: dkms-check
 dkms-check:
-	@HOST='$(HOST)' TEST='$(TEST)' tools/dkms/hosts.sh
+	@HOST='$(HOST)' TEST='$(TEST)' tools/dkms/dkms-check.sh
 
 ##dkms-status:     which KVM is loaded, and which one is installed (K=release of a kernel)
 .PHONY: dkms-status
 K ?=
 dkms-status:
-	@tools/dkms/status.sh $(if $(K),-k '$(K)')
+	@tools/dkms/dkms-status.sh $(if $(K),-k '$(K)')
 
 ##clean-cache:     the folder with sources, builds and ccache
 .PHONY: clean-cache

@@ -16,7 +16,7 @@
 # /test_file.
 #
 # With SUITE=upstream the tests are those that tests.sh builds under that name;
-# with SUITE=kit what tools/testing/kit.sh has put there.
+# with SUITE=kit what tools/testing/check-kit.sh has put there.
 #
 # The machine is data: tools/lab/hosts/HOST.
 

@@ -171,5 +171,5 @@ if [ -n "$hand" ]; then
 	step "each of these is an empty commit in $EDIT: git rebase -i base there, edit, git apply -3 patches/$FROM/NNNN-SLUG.patch, git commit -a --amend; then make series-export BASE=$BASE"
 	exit 0
 fi
-BASE=$BASE TREE=$EDIT "$TOP/tools/series/export.sh"
+BASE=$BASE TREE=$EDIT "$TOP/tools/series/series-export.sh"
 step "look at the tables of patches/$BASE, which are those of $FROM; then make series-twins, and make series-check BASE=$BASE"

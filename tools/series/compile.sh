@@ -5,7 +5,7 @@
 # $TREE, by the compiler that COMPILER names.
 
 # compiler ARCH: where, with which configuration, by what, and who speaks then.
-# shellcheck disable=SC2034 # check.sh uses them
+# shellcheck disable=SC2034 # series-check.sh uses them
 compiler()
 {
 	arch_env "$1"

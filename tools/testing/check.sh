@@ -82,6 +82,8 @@ scripts()
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
 	accepts 'every file says its licence' all_have_spdx
+	accepts 'an error says which script it comes from' names_are_unique
+	accepts 'and the script has the name of the target' names_are_targets
 	accepts 'no path or host of one machine is in the repository' no_leaks
 	accepts 'the selftests find reports, and say that records are lost' kmsg_is_read
 
@@ -102,15 +104,15 @@ scripts()
 	refuses 'a host without a test' "^lab.sh: patches/expect declares no test of v6.12 for HOST='riscv': " env BASE=v6.12 HOST=riscv "$lab"
 	refuses 'unknown TEST' '^lab.sh: unknown TEST=nothing ' env TEST=nothing "$lab"
 	refuses 'unknown PATCHES' '^lab.sh: unknown PATCHES=99: choose ' env PATCHES=99 "$lab"
-	refuses 'dkms-check: an unknown HOST' '^hosts.sh: unknown HOST=debian-9: choose from '"$(grep -v '^#' "$TOP/tools/dkms/debians" | cut -f1 | uniq | paste -sd' ')"'$' \
-		env HOST='debian-13 debian-9' "$TOP/tools/dkms/hosts.sh"
+	refuses 'dkms-check: an unknown HOST' '^dkms-check.sh: unknown HOST=debian-9: choose from '"$(grep -v '^#' "$TOP/tools/dkms/debians" | cut -f1 | uniq | paste -sd' ')"'$' \
+		env HOST='debian-13 debian-9' "$TOP/tools/dkms/dkms-check.sh"
 	printf 'CONFIG_X86_64=y\n' >"$WORK/config"
 	for config in "$WORK/config" /nowhere; do
-		refuses "arm64-kernel-deb: CONFIG=${config##*/}" '^kernel-deb.sh: CONFIG=.* is not the configuration of an arm64 kernel: ' \
-			env CONFIG="$config" "$TOP/tools/dkms/kernel-deb.sh"
+		refuses "arm64-kernel-deb: CONFIG=${config##*/}" '^arm64-kernel-deb.sh: CONFIG=.* is not the configuration of an arm64 kernel: ' \
+			env CONFIG="$config" "$TOP/tools/dkms/arm64-kernel-deb.sh"
 	done
-	refuses 'arm64-kernel-deb: unknown BASE' '^kernel-deb.sh: unknown BASE=v1.0: choose one of ' \
-		env BASE=v1.0 "$TOP/tools/dkms/kernel-deb.sh"
+	refuses 'arm64-kernel-deb: unknown BASE' '^arm64-kernel-deb.sh: unknown BASE=v1.0: choose one of ' \
+		env BASE=v1.0 "$TOP/tools/dkms/arm64-kernel-deb.sh"
 	storm=$TOP/tools/lab/storm.sh
 	for time in never 2d h 0 1h30m; do
 		refuses "storm: TIME=$time" "^storm.sh: unknown TIME=$time: " env TIME="$time" "$storm"
@@ -123,8 +125,8 @@ scripts()
 	refuses 'coverage: an architecture without functions' '^coverage.sh: tools/lab/functions names none of riscv, ' \
 		env HOST=riscv "$TOP/tools/lab/coverage.sh"
 	refuses 'storm: unknown PATCHES' '^storm.sh: unknown PATCHES=nothing: ' env PATCHES=nothing "$storm"
-	refuses 'a patch without a test' '^patches.sh: no test declares patch PATCH=svm-irte-comment ' \
-		env PATCH=svm-irte-comment "$TOP/tools/lab/patches.sh"
+	refuses 'a patch without a test' '^lab-patches.sh: no test declares patch PATCH=svm-irte-comment ' \
+		env PATCH=svm-irte-comment "$TOP/tools/lab/lab-patches.sh"
 	refuses 'KERNEL that does not exist' 'KERNEL=/nowhere does not exist: ' \
 		env KERNEL=/nowhere "$lab"
 	mkdir "$WORK/empty"
@@ -249,7 +251,7 @@ proof_tests()
 {
 	made_up_hosts
 	number_of=$(results slugs v7.3 | grep -nx xen-evtchn-target | cut -d: -f1)
-	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 HOST=amd PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/patches.sh"
+	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 HOST=amd PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/lab-patches.sh"
 	echo '[ 1.0] WARNING: possible circular locking dependency detected' >"$WORK/said"
 	refuses 'lab-patches: a report of the kernel with the patch' 'the kernel reported: WARNING: possible circular' $proof
 	: >"$WORK/said"
@@ -260,7 +262,7 @@ proof_tests()
 
 	project
 	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
-	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/patches.sh"
+	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/lab-patches.sh"
 	$changed | cut -d' ' -f3 | xargs touch
 	accepts 'lab-patches: nothing has changed' sh -c '[ -z "$("$@")" ]' sh $changed
 	echo '/* another */' >>"$WORK/project/tools/testing/selftests/kvm/x86/xen_evtchn_target_test.c"
@@ -438,17 +440,17 @@ others_tests()
 # What a kit says before it touches anything, and what it makes of what tests say.
 kit_tests()
 {
-	kit=$TOP/tools/kit/kit.sh
-	refuses 'kselftest-kit: unknown ARCH' '^kit.sh: unknown ARCH=sparc: choose from x86 arm64$' env ARCH='x86 sparc' "$kit" pack
-	refuses 'check-kit: a host without a kit' '^kit.sh: no kit is run in HOST=riscv: choose from amd arm$' \
-		env HOST=riscv "$TOP/tools/testing/kit.sh"
-	refuses 'kselftest-kit: unknown BASE' '^kit.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$kit" pack
+	kit=$TOP/tools/kit/kselftest.sh
+	refuses 'kselftest-kit: unknown ARCH' '^kselftest.sh: unknown ARCH=sparc: choose from x86 arm64$' env ARCH='x86 sparc' "$kit" pack
+	refuses 'check-kit: a host without a kit' '^check-kit.sh: no kit is run in HOST=riscv: choose from amd arm$' \
+		env HOST=riscv "$TOP/tools/testing/check-kit.sh"
+	refuses 'kselftest-kit: unknown BASE' '^kselftest.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$kit" pack
 	: >"$WORK/file"
-	refuses 'kselftest-kit: results that cannot be written' '^kit.sh: cannot write to .*/file/results: ' \
+	refuses 'kselftest-kit: results that cannot be written' '^kselftest.sh: cannot write to .*/file/results: ' \
 		env RESULTS="$WORK/file/results" "$kit" pack
-	refuses 'kselftest: not as root' '^kit.sh: the tests need root: sudo make kselftest$' as_nobody "$kit" run
+	refuses 'kselftest: not as root' '^kselftest.sh: the tests need root: sudo make kselftest$' as_nobody "$kit" run
 	if [ "$(id -u)" -eq 0 ]; then
-		refuses 'kselftest: no /dev/kvm' '^kit.sh: there is no /dev/kvm: ' \
+		refuses 'kselftest: no /dev/kvm' '^kselftest.sh: there is no /dev/kvm: ' \
 			unshare -m sh -c '[ ! -e /dev/kvm ] || mount --bind "$1" /dev/kvm && "$2" run' sh "$WORK/file" "$kit"
 	else
 		skipped 'kselftest: no /dev/kvm' 'needs root to mount'
@@ -670,21 +672,21 @@ series_tests()
 		mv "$WORK/tree" "$tree"
 		base_get "$base" version >"$tree.version"
 	done
-	diff=$WORK/project/tools/series/diff.sh
-	refuses 'series-diff: one series alone' '^diff.sh: one series has nothing to differ from: ' env BASES=v7.3 "$diff"
-	refuses 'series-diff: an unknown BASE' '^diff.sh: unknown BASE=v1.0: ' env BASES='v7.3 v1.0' "$diff"
+	diff=$WORK/project/tools/series/series-diff.sh
+	refuses 'series-diff: one series alone' '^series-diff.sh: one series has nothing to differ from: ' env BASES=v7.3 "$diff"
+	refuses 'series-diff: an unknown BASE' '^series-diff.sh: unknown BASE=v1.0: ' env BASES='v7.3 v1.0' "$diff"
 	accepts 'series-diff' env BASES='v7.2 v7.3' "$diff"
 	said 'series-diff: a patch of both' '^1: .* = 1: .* KVM: Change line 3$'
 	said 'series-diff: a patch of one' '^-: .* > 4: .* KVM: Add a file$'
 
-	check=$WORK/project/tools/series/check.sh
+	check=$WORK/project/tools/series/series-check.sh
 	made_up_tables
-	refuses 'series-check: a patch without a test' '^check.sh: line-3 has no test: ' env BASE=v7.3 "$check"
+	refuses 'series-check: a patch without a test' '^series-check.sh: line-3 has no test: ' env BASE=v7.3 "$check"
 	release_candidate 's/^40$/forty/'
 	made_up_tables '	made up'
 	sed -i 's#virt/kvm/new\.c#sound/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	refuses 'series-check: a file that nothing compiles' \
-		'^check.sh: new-file changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
+		'^series-check.sh: new-file changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"
 	sed -i 's#sound/new\.c#arch/loongarch/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	echo new >"$WORK/project/$SELFTESTS/new_test.c"
 	refuses 'series-check: a selftest that no patch carries' 'no patch carries .*new_test\.c: ' \
@@ -693,7 +695,7 @@ series_tests()
 	said 'series-check: a reason why a file is not compiled' 'not compiled: arch/loongarch/new\.c of new-file: Debian 12 has no cross compiler'
 	release_candidate 's/^4$/four/'
 	refuses 'series-check: another tree that it does not apply to' \
-		'^check.sh: line-3 does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
+		'^series-check.sh: line-3 does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
 }
 
 # part N STATUS LINE...: what a host would have left that ran part of a test; its
@@ -760,6 +762,32 @@ all_have_spdx()
 	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^tools/lab/test_data/|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
 		[ ! -f "$TOP/$file" ] || head -n 3 "$TOP/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | if grep .; then return 1; fi
+}
+
+names_are_unique()
+{
+	git -C "$TOP" ls-files -co --exclude-standard | while read -r file; do
+		[ ! -f "$TOP/$file" ] || echo "${file##*/}"
+	done | grep '\.sh$' | sort | uniq -d | if grep .; then return 1; fi
+}
+
+# What is a step of several targets is no target's own.
+names_are_targets()
+{
+	awk '
+	/^[a-z0-9-]+:/ { target = $0; sub(/:.*/, "", target) }
+	/^\t/ {
+		while (match($0, /tools\/[a-z]+\/[a-z0-9-]+\.sh/)) {
+			script = substr($0, RSTART, RLENGTH)
+			$0 = substr($0, RSTART + RLENGTH)
+			gsub(/.*\/|\.sh$/, "", script)
+			if (script != "setup" && index(target, script) != 1 && target script !~ /^check.*check-/) {
+				print target " runs " script ".sh"
+				bad = 1
+			}
+		}
+	}
+	END { exit bad }' "$TOP/Makefile"
 }
 
 kmsg_is_read()

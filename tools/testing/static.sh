@@ -58,7 +58,7 @@ worse()
 	cat "$WORK/worse" >"$TREE/$1"
 }
 
-# says FILE WARNING: what the compiler says now is a new warning for check.sh.
+# says FILE WARNING: what the compiler says now is a new warning for series-check.sh.
 says()
 {
 	checkout "$TREE" refs/tags/series
@@ -88,5 +88,5 @@ done <"$WORK/cases"
 git -C "$TREE" show refs/tags/series:Documentation/virt/kvm/locking.rst >"$WORK/locking.rst"
 printf '\n%s\n' '``vcpu->mutex' >>"$WORK/locking.rst"
 refuses 'htmldocs: locking.rst with an open literal' 'new warning with the series: .*locking.rst: WARNING: Inline literal' \
-	env RST="$WORK/locking.rst" "$TOP/tools/series/docs.sh"
+	env RST="$WORK/locking.rst" "$TOP/tools/series/htmldocs.sh"
 report

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# series.sh: what the tools of the series make of slugs, twins, selftests and edits, on
+# check-series.sh: what the tools of the series make of slugs, twins, selftests and edits, on
 # kernel trees and series that are made up here.
 
 . "$(dirname "$0")/../lib.sh"
@@ -71,7 +71,7 @@ tool()
 {
 	_tool=$1
 	shift
-	env BASE="$base" TREE="$EDIT" "$@" "$PROJECT/tools/series/$_tool.sh"
+	env BASE="$base" TREE="$EDIT" "$@" "$PROJECT/tools/series/series-$_tool.sh"
 }
 
 library()
@@ -103,7 +103,7 @@ make_up()
 		rm -rf "$EDIT"
 	done
 	sed -i 's/^series.*/&\ndefault/' "$PROJECT/patches/v7.9/base"
-	library "$PROJECT/tools/series/twins.sh" update >/dev/null
+	library "$PROJECT/tools/series/series-twins.sh" update >/dev/null
 }
 
 echo TAP version 13
@@ -147,14 +147,14 @@ accepts 'each file has a carrier' library check_carriers
 echo new >"$PROJECT/$SELFTESTS/x86/new_test.c"
 refuses 'a selftest that no patch carries' "no patch carries $SELFTESTS/x86/new_test.c: add 'File: x86/new_test.c' to one of patches/selftests" \
 	library check_carriers
-refuses 'selftests-patches says so as well' 'no patch carries ' env BASE=v7.9 "$PROJECT/tools/series/selftest-patches.sh"
+refuses 'selftests-patches says so as well' 'no patch carries ' env BASE=v7.9 "$PROJECT/tools/series/selftests-patches.sh"
 rm "$PROJECT/$SELFTESTS/x86/new_test.c" "$PROJECT/$SELFTESTS/include/one.h"
 refuses 'a file that is gone' "there is no $SELFTESTS/include/one.h: take 'File: include/one.h' out" library check_carriers
 git -C "$PROJECT" checkout -q .
 
 # The patches of the selftests.
-accepts 'selftests-patches' env BASE=v7.10 OUT="$WORK/out" "$PROJECT/tools/series/selftest-patches.sh"
-refuses 'selftests-patches: a folder that exists' "OUT=.* exists: " env BASE=v7.10 OUT="$WORK/out" "$PROJECT/tools/series/selftest-patches.sh"
+accepts 'selftests-patches' env BASE=v7.10 OUT="$WORK/out" "$PROJECT/tools/series/selftests-patches.sh"
+refuses 'selftests-patches: a folder that exists' "OUT=.* exists: " env BASE=v7.10 OUT="$WORK/out" "$PROJECT/tools/series/selftests-patches.sh"
 kernel "$WORK/user" 7.10.7
 commit_base "$WORK/user" >/dev/null
 accepts 'git am of the fixes alone' git -C "$WORK/user" am -q "$PROJECT"/patches/v7.10/0001-change-3.patch "$PROJECT"/patches/v7.10/0002-change-15.patch
@@ -178,19 +178,19 @@ refuses "am: a selftest of the user's is in the way" 'selftest-one does not appl
 	env BASE=v7.10 TREE="$WORK/user" "$PROJECT/tools/series/am.sh"
 
 # Twins.
-twins=$PROJECT/tools/series/twins.sh
+twins=$PROJECT/tools/series/series-twins.sh
 accepts 'twins that are equal' "$twins" check
 sed -i 's/^-3$/-3 /' "$PROJECT"/patches/v7.10/0001-*.patch
-refuses 'twins whose hunks differ' '^twins.sh: change-3 \(v7.9..v7.10\) differ in a way that nobody has looked at' "$twins" check
+refuses 'twins whose hunks differ' '^series-twins.sh: change-3 \(v7.9..v7.10\) differ in a way that nobody has looked at' "$twins" check
 said 'twins: how' '^\+\+-3 $'
 git -C "$PROJECT" checkout -q .
 sed -i 's/^A text/Another text/' "$PROJECT"/patches/v7.10/0002-*.patch
-refuses 'twins whose messages differ' '^twins.sh: change-15 \(v7.9..v7.10\) differ' "$twins" check
+refuses 'twins whose messages differ' '^series-twins.sh: change-15 \(v7.9..v7.10\) differ' "$twins" check
 accepts 'a difference is written down' "$twins" update
 accepts 'and can be read' grep -qx -e '+Another text.' "$PROJECT/patches/twins/v7.9..v7.10"
 accepts 'twins that differ as it is written down' "$twins" check
 git -C "$PROJECT" checkout -q .
-refuses 'a record of a difference that is no longer there' '^twins.sh: change-15 \(v7.9..v7.10\) differ' "$twins" check
+refuses 'a record of a difference that is no longer there' '^series-twins.sh: change-15 \(v7.9..v7.10\) differ' "$twins" check
 git -C "$PROJECT" clean -q -d -f
 sed -i 's/^@@ -[0-9,]* +[0-9,]* @@/@@ -90,7 +90,7 @@/; s/^Date: .*/Date: Thu, 1 Jan 2026 00:00:00 +0000/; s/^index .*/index 1..2/; s/^Subject: \[PATCH\]/Subject: [PATCH 3\/9]/' \
 	"$PROJECT"/patches/v7.10/0001-*.patch
@@ -319,10 +319,10 @@ mkdir -p "$RESULTS/amd-none"
 printf 'ok 1 global.one\n%s 2 global.two\n' "$([ $((${RESULTS##*/} % 2)) -eq 0 ] && echo 'not ok' || echo ok)" >"$RESULTS/amd-none/a_test.ktap"
 echo 'exit 0' >"$RESULTS/amd-none/a_test.status"
 END
-count=$PROJECT/tools/lab/count.sh
-refuses 'count: no number' '^count.sh: unknown COUNT=many: ' env COUNT=many TEST=a_test "$count"
-refuses 'count: no test' '^count.sh: which test\?  Give TEST=' env COUNT=4 TEST= "$count"
-refuses 'count: a lab that runs nothing' '^count.sh: run 1 of 4 has run no test: ' env COUNT=4 TEST=b_test "$count"
+count=$PROJECT/tools/lab/lab-count.sh
+refuses 'count: no number' '^lab-count.sh: unknown COUNT=many: ' env COUNT=many TEST=a_test "$count"
+refuses 'count: no test' '^lab-count.sh: which test\?  Give TEST=' env COUNT=4 TEST= "$count"
+refuses 'count: a lab that runs nothing' '^lab-count.sh: run 1 of 4 has run no test: ' env COUNT=4 TEST=b_test "$count"
 accepts 'count' env COUNT=4 TEST=a_test "$count"
 said 'count: how often a subtest fails' '^ +2 of 4  amd-none a_test.global.two$'
 said 'count: and how many do not' '^1 subtests did not fail in 4 runs$'
@@ -334,5 +334,5 @@ for base in $(bases); do
 done
 accepts 'one base is the default' test "$(bases default | wc -l)" -eq 1
 accepts 'each selftest has a carrier' check_carriers
-accepts 'twins differ as it is written down' "$TOP/tools/series/twins.sh" check
+accepts 'twins differ as it is written down' "$TOP/tools/series/series-twins.sh" check
 report

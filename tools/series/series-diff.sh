@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# diff.sh: how do the series differ?  git range-diff of each of BASES with the
+# series-diff.sh: how do the series differ?  git range-diff of each of BASES with the
 # one before it.
 #
 #   BASES='v7.2 v7.3'   which series; all when it is empty

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# identity.sh [scripts|hosts]: kvm_lifecycle opens no file unless it was built for the
+# check-identity.sh [scripts|hosts]: kvm_lifecycle opens no file unless it was built for the
 # KVM that is there.  scripts: virt/kvm/identity.sh, on files that are made up here.
 # hosts: emulated hosts without and with the series, each with its own kvm_lifecycle
 # and with the one that was built for the other (BASE, HOST='amd arm'), see
@@ -235,6 +235,6 @@ hosts()
 case $WHAT in
 scripts)	scripts ;;
 hosts)		hosts ;;
-*)		die "identity.sh scripts|hosts" ;;
+*)		die "check-identity.sh scripts|hosts" ;;
 esac
 report

@@ -95,7 +95,7 @@ users()
 # Why there is none: what is missing, or what the last build ended with.
 reason()
 {
-	why=$("$TOP/tools/dkms/build.sh" check "$RELEASE" "$LIB/build" 2>&1) || :
+	why=$("$TOP/tools/dkms/dkms-build.sh" check "$RELEASE" "$LIB/build" 2>&1) || :
 	log=$ROOT/var/lib/dkms/kvm-lifecycle/$VERSION/build/make.log
 	if [ -z "$why" ] && grep -qsF "for kernel $RELEASE " "$log"; then
 		why=$(grep '^kvm-lifecycle: ' "$log" | tail -n 1)

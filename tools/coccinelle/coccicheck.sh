@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check.sh: what the rules of this folder find in KVM, on the tree of BASE
+# coccicheck.sh: what the rules of this folder find in KVM, on the tree of BASE
 # without and with its series, architecture by architecture.  It has to be what
 # patches/BASE/coccicheck declares: holes that the series closes are found without
 # it and not with it, and what is found with it has a reason.

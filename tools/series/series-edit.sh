@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# edit.sh: the series of a base as commits, in a git work tree, for git rebase -i: the
+# series-edit.sh: the series of a base as commits, in a git work tree, for git rebase -i: the
 # fixes, and the selftests on top.  Each commit has its slug in a trailer.
-# tools/series/export.sh writes them back.
+# tools/series/series-export.sh writes them back.
 #
 #   BASE=v7.3     which series
 #   TREE=path     where (default: edit/BASE in the cache)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# selftest-patches.sh: the selftest patches of a base as files, for git am by hand, in
+# selftests-patches.sh: the selftest patches of a base as files, for git am by hand, in
 # the tree that the base pins or in one of its fixes.
 #
 #   BASE=v7.3    which base

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check.sh: is the series of BASE fit to be sent?  It applies with git am, to
+# series-check.sh: is the series of BASE fit to be sent?  It applies with git am, to
 # the pinned tree and to those that patches/BASE/base also names; each patch is
 # equal to that of another base with the same slug, or the difference is recorded as
 # reviewed; is clean for checkpatch --strict; and compiles on top of those before it, for
@@ -249,7 +249,7 @@ check_also()
 }
 
 check_names "$BASE"
-"$TOP/tools/series/twins.sh" check
+"$TOP/tools/series/series-twins.sh" check
 check_format
 check_declared
 check_covered

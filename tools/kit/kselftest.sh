@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kit.sh pack: the selftests as one file for a real host, for each of ARCH, in
+# kselftest.sh pack: the selftests as one file for a real host, for each of ARCH, in
 # results/kvm-lifecycle-kselftest-VERSION-BASE-ARCH.tar.xz.  tools/kit/host is what is
 # in it besides the tests, kvm_lifecycle's source and upstream's runner.
 #
-# kit.sh run: the same on this machine, with OPTIONS for its command.
+# kselftest.sh run: the same on this machine, with OPTIONS for its command.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -111,7 +111,7 @@ run)
 	BASE=${BASE:-$(base_for "$(uname -r)" || default_base)}
 	[ "$(id -u)" -eq 0 ] || die "the tests need root: sudo make kselftest"
 	[ -c /dev/kvm ] || die "there is no /dev/kvm: load KVM (modprobe kvm_amd or kvm_intel), on a machine whose firmware has virtualization on" ;;
-*)	die "kit.sh pack|run" ;;
+*)	die "kselftest.sh pack|run" ;;
 esac
 check_base "$BASE"
 check_arches "$KITS" $ARCH

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# docs.sh: the kernel's own htmldocs of Documentation/virt/kvm give no warning with
+# htmldocs.sh: the kernel's own htmldocs of Documentation/virt/kvm give no warning with
 # the series of BASE that they do not give without it.
 #
 #   BASE='v7.2 v7.3'   which series

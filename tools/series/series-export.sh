@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# export.sh: write back a series that tools/series/edit.sh has laid out as commits: the
+# series-export.sh: write back a series that tools/series/series-edit.sh has laid out as commits: the
 # fixes to patches/BASE, the selftests to tools/testing and patches/selftests.  A
 # commit is a fix or a selftest by the files that it changes, wherever it is.  Nothing
 # is replaced before all of it is written.

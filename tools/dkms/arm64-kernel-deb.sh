@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kernel-deb.sh: Debian packages of an arm64 kernel with the series, by the
+# arm64-kernel-deb.sh: Debian packages of an arm64 kernel with the series, by the
 # kernel's own bindeb-pkg.  There KVM is part of the kernel's image, which DKMS
 # cannot replace.
 #

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# install.sh: the modules for each kernel that has headers and no modules of
+# dkms-install.sh: the modules for each kernel that has headers and no modules of
 # ours yet, and a sentence about each.  The Debian package runs it when it is
 # installed, and when a package brings headers or source of a kernel.
 #
@@ -21,8 +21,8 @@ for headers in "$ROOT"/lib/modules/*/build; do
 	release=$(basename "${headers%/build}")
 	[ -f "$headers/.config" ] || continue
 	dkms status -m kvm-lifecycle -v "$VERSION" -k "$release" | grep -q ': installed' ||
-		! "$TOP/tools/dkms/build.sh" check "$release" "$headers" >/dev/null 2>&1 ||
+		! "$TOP/tools/dkms/dkms-build.sh" check "$release" "$headers" >/dev/null 2>&1 ||
 		dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
 	# What is loaded is never touched here; it is said what has to be done.
-	echo "kvm-lifecycle: $release: $("$TOP/tools/dkms/status.sh" -k "$release" | tail -n 1)"
+	echo "kvm-lifecycle: $release: $("$TOP/tools/dkms/dkms-status.sh" -k "$release" | tail -n 1)"
 done

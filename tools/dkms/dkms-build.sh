@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# build.sh check|prepare|compile|installed RELEASE HEADERS: what dkms.conf calls
+# dkms-build.sh check|prepare|compile|installed RELEASE HEADERS: what dkms.conf calls
 # to build the modules for the kernel RELEASE, e.g. 7.3.4+deb13-amd64, with its
 # HEADERS, e.g. /lib/modules/7.3.4+deb13-amd64/build.
 #
@@ -333,5 +333,5 @@ check)		check_kernel ;;
 prepare)	prepare_source ;;
 compile)	compile_modules ;;
 installed)	put_back ;;
-*)		die "build.sh check|prepare|compile|installed RELEASE HEADERS" ;;
+*)		die "dkms-build.sh check|prepare|compile|installed RELEASE HEADERS" ;;
 esac

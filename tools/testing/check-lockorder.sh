@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lockorder.sh: what make lockorder reads out of a document and finds in a dump of
+# check-lockorder.sh: what make lockorder reads out of a document and finds in a dump of
 # lockdep, with a kernel tree, a document and dumps that are made up here.
 
 . "$(dirname "$0")/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms.sh: what the DKMS package does and says, on kernels that are made up here,
+# check-dkms.sh: what the DKMS package does and says, on kernels that are made up here,
 # without a compiler, DKMS or root: headers of a few lines, whose Makefile makes
 # files of text that our modinfo reads, and sources that a series of four patches
 # is made for.
@@ -144,7 +144,7 @@ project()
 # build ACTION: what dkms.conf has DKMS call.
 build()
 {
-	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" "$1" "$RELEASE" "$lib/build"
+	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" "$1" "$RELEASE" "$lib/build"
 }
 
 # skips NAME REGEXP ACTION: status 77 and one sentence; what is installed is left alone.
@@ -163,7 +163,7 @@ skips()
 answers()
 {
 	status=0
-	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/status.sh" >"$WORK/output" 2>&1 || status=$?
+	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh" >"$WORK/output" 2>&1 || status=$?
 	if [ "$status" -eq "$2" ] && grep -qE "$3" "$WORK/output"; then
 		result ok "status: $1"
 	else
@@ -286,20 +286,20 @@ series()
 	rm "$WORK/root/usr/src/$SOURCE.tar.xz"
 	: >"$WORK/source/virt/kvm/kvm_main.o"
 	accepts 'KERNEL_SOURCE' env KERNEL_SOURCE="$WORK/source" \
-		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" prepare "$RELEASE" "$lib/build"
+		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" prepare "$RELEASE" "$lib/build"
 	accepts 'without what was built in it' test ! -e "$linux/src/virt/kvm/kvm_main.o"
 	refuses 'KERNEL_SOURCE that is no kernel' 'KERNEL_SOURCE=.* is not a Linux kernel tree' env KERNEL_SOURCE="$WORK/bin" \
-		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" check "$RELEASE" "$lib/build"
+		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" check "$RELEASE" "$lib/build"
 	sed -i 's/^SUBLEVEL.*/SUBLEVEL = 40/' "$WORK/source/Makefile"
 	refuses 'KERNEL_SOURCE of another version' 'KERNEL_SOURCE=.* is 7\.3\.40 and the kernel is 7\.3\.4' env KERNEL_SOURCE="$WORK/source" \
-		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/build.sh" check "$RELEASE" "$lib/build"
+		KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" check "$RELEASE" "$lib/build"
 
 	if [ "$(id -u)" -eq 0 ]; then
 		x86_kernel
 		mkdir "$WORK/small"
 		refuses 'a disk that is full' 'only [0-9]* MiB are free in .* and [0-9]* are needed: make room' unshare -m sh -c \
 			'mount -t tmpfs -o size=24m tmpfs "$1" && cp -r "$2/." "$1" &&
-			KVM_LIFECYCLE_ROOT="$3" "$1/tools/dkms/build.sh" prepare "$4" "$5"' \
+			KVM_LIFECYCLE_ROOT="$3" "$1/tools/dkms/dkms-build.sh" prepare "$4" "$5"' \
 			sh "$WORK/small" "$WORK/project" "$WORK/root" "$RELEASE" "$lib/build"
 	else
 		skipped 'a disk that is full' 'needs root to mount'
@@ -371,9 +371,9 @@ status()
 	mkdir -p "$WORK/root/sys/kernel/debug/kvm/124-4"
 	answers 'VMs' 3 '2 VMs are running'
 	refuses 'status: a kernel that is not there' 'there is no kernel 1\.0 ' \
-		env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/status.sh" -k 1.0
+		env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh" -k 1.0
 	accepts 'status: quietly' sh -c '[ -z "$(env KVM_LIFECYCLE_ROOT="$1" "$2" -q; [ $? -eq 3 ] || echo "$?")" ]' \
-		sh "$WORK/root" "$WORK/project/tools/dkms/status.sh"
+		sh "$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh"
 }
 
 # What apt's user reads, and what never fails.
@@ -387,21 +387,21 @@ install()
 	done
 	host kvm=stock kvm-amd=stock
 	mkdir -p "$WORK/root/sys/kernel/debug/kvm/123-4" "$WORK/root/sys/kernel/debug/kvm/124-4"
-	accepts 'install: a kernel that takes the modules' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	accepts 'install: a kernel that takes the modules' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
 	said 'install: says so' '^kvm-lifecycle: 7\.3\.4\+t-amd64: the patched KVM is installed and not loaded, and 2 VMs are running: '
 	rm -r "$lib/updates"
 	printf 'kvm-lifecycle: no reason\n' >"$WORK/dkms.log"
-	accepts 'install: a kernel that DKMS skips' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	accepts 'install: a kernel that DKMS skips' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
 	said 'install: why' '^kvm-lifecycle: .*: no patched KVM is installed for this kernel: no reason$'
 	echo 'error: made up' >"$WORK/dkms.log"
-	accepts 'install: a build that fails' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	accepts 'install: a build that fails' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
 	said 'install: where to look' 'installed for this kernel: the build failed, see .*/make\.log$'
 	mkdir -p "$WORK/root/etc/dkms" && : >"$WORK/root/etc/dkms/no-autoinstall"
 	accepts "install: nothing is done with DKMS' switch" \
-		test -z "$(KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh" 2>&1)"
+		test -z "$(KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh" 2>&1)"
 	rm "$WORK/root/etc/dkms/no-autoinstall"
 	packages 7.3.4-1 ''
-	accepts 'install: a kernel without source' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/install.sh"
+	accepts 'install: a kernel without source' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
 	said 'install: what to install' "^kvm-lifecycle: .*: no patched KVM is installed .*: apt install $SOURCE=7\.3\.4-1$"
 }
 
@@ -421,7 +421,7 @@ configuration()
 	accepts 'dkms.conf: KVM on x86-64' test "$(conf "$RELEASE" x86_64 BUILT_MODULE_NAME)" = 'kvm_lifecycle kvm kvm-amd kvm-intel'
 	accepts 'dkms.conf: not on arm64' test "$(conf "$RELEASE" aarch64 BUILT_MODULE_NAME)" = kvm_lifecycle
 	accepts 'dkms.conf: the kernel that is named' test "$(conf 7.2.1-x x86_64 PRE_BUILD)" = \
-		'tools/dkms/build.sh prepare 7.2.1-x /nowhere'
+		'tools/dkms/dkms-build.sh prepare 7.2.1-x /nowhere'
 	pattern=$(conf "$RELEASE" x86_64 BUILD_EXCLUSIVE_KERNEL)
 	for base in $(bases); do
 		accepts "dkms.conf: $base" sh -c 'echo "$1.1-amd64" | grep -qE "$2"' sh "$(base_get "$base" series)" "$pattern"

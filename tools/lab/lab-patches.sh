@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# patches.sh: is each patch of BASE what makes its test green?  For each, boot
+# lab-patches.sh: is each patch of BASE what makes its test green?  For each, boot
 # the kernel with the patches before it and the kernel with it as well: what
 # patches/expect declares for this patch must be red, then green, or red for
 # another patch that is still to come.  What is declared for several patches

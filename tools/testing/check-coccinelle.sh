@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# coccinelle.sh: each rule of tools/coccinelle finds what it is for in its bad
-# sample and nothing in its good one, what check.sh says on bad input, and what it
+# check-coccinelle.sh: each rule of tools/coccinelle finds what it is for in its bad
+# sample and nothing in its good one, what coccicheck.sh says on bad input, and what it
 # says when the list and the findings differ.
 
 . "$(dirname "$0")/../lib.sh"
@@ -17,7 +17,7 @@ state()
 }
 
 RULE=$TOP/tools/coccinelle/rule.sh
-CHECK=$TOP/tools/coccinelle/check.sh
+CHECK=$TOP/tools/coccinelle/coccicheck.sh
 SAMPLES=$TOP/tools/coccinelle/samples
 
 # finds RULE SAMPLE: the rule runs, and the sample has what its comments say:
@@ -65,8 +65,8 @@ done
 
 export KVM_LIFECYCLE_CACHE="$WORK/cache"
 mkdir -p "$WORK/cache"
-refuses 'an unknown BASE' '^check.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$CHECK"
-refuses 'one unknown BASE of two' '^check.sh: unknown BASE=v1.0: choose one of ' env BASE='v7.3 v1.0' "$CHECK"
+refuses 'an unknown BASE' '^coccicheck.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$CHECK"
+refuses 'one unknown BASE of two' '^coccicheck.sh: unknown BASE=v1.0: choose one of ' env BASE='v7.3 v1.0' "$CHECK"
 refuses 'a rule that does not exist' '^rule.sh: unknown rule nothing: choose ' "$RULE" nothing "$WORK" "$WORK/out/found"
 fake_spatch 'spatch version 1.0.8 compiled with OCaml version 4.08.1
 Python scripting support: yes'
@@ -114,9 +114,9 @@ cp "$TOP/patches/v7.3/base" "$WORK/project/patches/v7.3/"
 list=$WORK/project/patches/v7.3/coccicheck
 check_project()
 {
-	env TOP="$WORK/project" BASE=v7.3 "$WORK/project/tools/coccinelle/check.sh"
+	env TOP="$WORK/project" BASE=v7.3 "$WORK/project/tools/coccinelle/coccicheck.sh"
 }
-refuses 'a base without a list' '^check.sh: patches/v7.3/coccicheck does not exist: ' check_project
+refuses 'a base without a list' '^coccicheck.sh: patches/v7.3/coccicheck does not exist: ' check_project
 for rule in $rules; do
 	echo "# no hole $(basename "$rule" .cocci): made up"
 done >"$list"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# twins.sh check|update: patches of one slug, in two bases, or in a base and for
+# series-twins.sh check|update: patches of one slug, in two bases, or in a base and for
 # another kernel that takes it in another form, say and do the same, or how they differ
 # was looked at: that is in patches/twins/ONE..OTHER, which update writes.
 
@@ -80,5 +80,5 @@ update)
 	rm -rf "$RECORD"
 	mv "$RECORD.new" "$RECORD"
 	step "written: patches/twins; git diff shows what is to be looked at" ;;
-*)	die "twins.sh check|update" ;;
+*)	die "series-twins.sh check|update" ;;
 esac

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kit.sh: the kit for real hosts, as `make kselftest-kit` makes it, in emulated
+# check-kit.sh: the kit for real hosts, as `make kselftest-kit` makes it, in emulated
 # hosts that have nothing but busybox: unpacked and run by its own command, with
 # kvm_lifecycle built by its own script.  ALL=1 runs all of its tests there, and
 # not only some that are short.
@@ -332,8 +332,8 @@ mkdir -p "$WORK/cache/tests" "$WORK/kits" "$WORK/again"
 for folder in out module busybox; do
 	ln -s "$CACHE/$folder" "$WORK/cache/$folder"
 done
-accepts 'the kit is made' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/kits" "$TOP/tools/kit/kit.sh" pack
-accepts 'and once more' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/again" "$TOP/tools/kit/kit.sh" pack
+accepts 'the kit is made' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/kits" "$TOP/tools/kit/kselftest.sh" pack
+accepts 'and once more' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/again" "$TOP/tools/kit/kselftest.sh" pack
 accepts 'which gives the same files' diff -r "$WORK/kits" "$WORK/again"
 for host in $HOST; do
 	make_hosts "$host"

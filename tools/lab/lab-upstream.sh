@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# upstream.sh: does the series leave alone what KVM's own tests look at?  Run
+# lab-upstream.sh: does the series leave alone what KVM's own tests look at?  Run
 # the KVM selftests of the pristine tree of BASE on the emulated hosts, without
 # and with the series, and compare.  patches/BASE/upstream lists those that do
 # not pass there, and why.

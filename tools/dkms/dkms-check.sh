@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# hosts.sh: what the Debian package does for a host.  Make Debian hosts with
+# dkms-check.sh: what the Debian package does for a host.  Make Debian hosts with
 # mmdebstrap, install the package in them as a user would, upgrade the kernel,
 # remove the package again, and boot either state: Debian's own kernel image, in
 # QEMU, with the modules that it finds in its root file system.
@@ -182,7 +182,7 @@ stock_lifecycle()
 	dpkg-deb -x "$1" /root/none
 	cd /root/none/usr/src/kvm-lifecycle-*
 	for action in prepare compile; do
-		PATCHES=none tools/dkms/build.sh "$action" "$2" "/lib/modules/$2/build"
+		PATCHES=none tools/dkms/dkms-build.sh "$action" "$2" "/lib/modules/$2/build"
 	done
 	mv kvm_lifecycle.ko /root/' sh "/root/${DEB##*/}" "$RELEASE" &&
 	as_root rm -r "$ROOT/root/none"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# count.sh: the lab COUNT times, and how often each subtest has failed: the rate of what
+# lab-count.sh: the lab COUNT times, and how often each subtest has failed: the rate of what
 # is left to chance.
 #
 #   COUNT=20 TEST='a b'     how often, and which tests
