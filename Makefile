@@ -7,6 +7,7 @@
 SHELL := /bin/sh
 
 # What the user may set.  No BASE: default_base of tools/lib.sh, or all of them.
+# BASES is the same, for several.
 BASE ?=
 BASES ?= $(BASE)
 ARCH ?=
@@ -19,7 +20,6 @@ OUT ?=
 COUNT ?=
 VERSION ?=
 EACH ?=
-CHECK_ARCH ?=
 COMPILERS ?=
 CONFIG ?=
 ALL ?=
@@ -34,6 +34,14 @@ REPLAY ?=
 PCI ?=
 RESULTS ?=
 CHANGED ?=
+# What scripts take from the environment, whatever the target.
+FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
+
+# A variable that nothing knows, or that the target does not take, has a typing error in it.
+given := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+wrong := $(if $(given),$(shell awk -f tools/settings.awk -v given='$(given)' -v goals='$(or $(MAKECMDGOALS),help)' \
+	-v scripts='$(FOR_SCRIPTS)' -v level='$(MAKELEVEL)' Makefile))
+$(if $(wrong),$(error $(wrong)))
 
 # By version; the default one; and those that make test does not leave to another step.
 bases = $(shell TOP=$(CURDIR) sh -c '. tools/lib.sh; $(1)')
@@ -48,9 +56,9 @@ LAB := BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$
 ##help:            this list
 .PHONY: help
 help:
-	@sed -n 's/^##//p' Makefile
+	@awk -f tools/settings.awk -v help=1 Makefile
 	@echo
-	@echo "BASES='$(ALL_BASES)' HOST='$(call bases,lab_hosts)' (or ARCH=arm64: by architecture) TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
+	@echo "BASE='$(ALL_BASES)' HOST='$(call bases,lab_hosts)' (or ARCH=arm64: by architecture) TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
 
 ##lab:             build with and without the series, boot both, run the tests, print the table (COUNT=20 TEST=name: how often each subtest fails)
 .PHONY: lab
@@ -117,7 +125,7 @@ lockorder:
 am:
 	@BASE='$(BASES)' TREE='$(TREE)' tools/series/am.sh
 
-##series-diff:     git range-diff of the series (BASES='v7.2 v7.3')
+##series-diff:     git range-diff of the series (BASE='v7.2 v7.3')
 .PHONY: series-diff
 series-diff:
 	@BASES='$(BASES)' tools/series/series-diff.sh
@@ -145,12 +153,12 @@ base-new:
 ##series-check:    the series apply, each patch builds alone and without a warning, checkpatch, and twins differ as recorded
 .PHONY: series-check
 series-check:
-	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(CHECK_ARCH)' COMPILERS='$(COMPILERS)' tools/series/series-check.sh
+	@BASE='$(BASES)' KERNEL='$(KERNEL)' EACH='$(EACH)' ARCH='$(ARCH)' COMPILERS='$(COMPILERS)' tools/series/series-check.sh
 
 ##static:          series-check of the tree without and with the whole series, by gcc, sparse and clang with its context analysis
 .PHONY: static
 static:
-	@$(MAKE) --no-print-directory series-check EACH=no CHECK_ARCH='$(or $(CHECK_ARCH),x86 arm64)' \
+	@$(MAKE) --no-print-directory series-check EACH=no ARCH='$(or $(ARCH),x86 arm64)' \
 		COMPILERS='$(or $(COMPILERS),gcc clang)'
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' tools/testing/static.sh
 
@@ -192,17 +200,20 @@ check-hosts:
 	@BASE='$(BASES)' $(HOSTS_OF) tools/testing/check-identity.sh hosts
 
 # All bases at each push would take longer than CI has: of those that are not the
-# default the series is compiled, unless BASES says that all of it is to be done, or
+# default the series is compiled, unless BASE says that all of it is to be done, or
 # "base" names the step that is to do with it.
-##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for the default base (or BASES), and dkms-check for Debian 13
+##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13
 .PHONY: test
 test:
 	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
-		bases='$(or $(BASES),$(DEFAULT_BASE))'; host='$(HOST)'; \
-		[ $$step != series-check ] || bases='$(or $(BASES),$(TEST_BASES))'; \
-		[ $$step != dkms-check ] || host=debian-13; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHECK_ARCH='x86 arm64' HOST="$$host" || exit; \
+		bases='$(or $(BASES),$(DEFAULT_BASE))'; host='$(HOST)'; arch='$(ARCH)'; \
+		case $$step in \
+		series-check) bases='$(or $(BASES),$(TEST_BASES))'; arch='x86 arm64' ;; \
+		static)	arch='x86 arm64' ;; \
+		dkms-check) host=debian-13 ;; \
+		esac; \
+		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no ARCH="$$arch" HOST="$$host" || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)

@@ -27,6 +27,7 @@ ARCH=${ARCH:-}
 COMPILERS=${COMPILERS:-gcc}
 [ -z "$KERNEL" ] || BASE=${BASE:-$(default_base)}
 BASE=${BASE:-$(bases | paste -sd' ')}
+check_arches "$(arches | paste -sd' ')" $ARCH
 each_base $BASE
 check_base "$BASE"
 

@@ -95,6 +95,7 @@ scripts()
 		ln -s "$real/$folder" "$WORK/cache/$folder"
 	done
 	lab=$TOP/tools/lab/lab.sh
+	settings_tests
 
 	refuses 'unknown BASE' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$lab"
 	refuses 'one unknown BASE of two' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE='v7.3 v1.0' "$lab"
@@ -213,6 +214,39 @@ as_nobody()
 	else
 		"$@"
 	fi
+}
+
+# What make says of variables on its command line, for each target, before it does anything.
+settings_tests()
+{
+	at_top="env -u MAKELEVEL -u MAKEFLAGS -u MAKEOVERRIDES make -n -C $TOP"
+	# shellcheck disable=SC2013 # a word each
+	for target in $(sed -n 's/^##\([a-z0-9-]*\):.*/\1/p' "$TOP/Makefile" | grep -v '^module$'); do
+		refuses "make $target: an unknown variable" '\*\*\* unknown BSAE: did you mean BASE\?' $at_top "$target" BSAE=v7.3
+	done
+	refuses 'make: the nearest name' ' unknown SEDE: did you mean SEED\?' $at_top storm SEDE=1
+	refuses 'make: of two that are as near, the one that the target takes' ' unknown TIEE: did you mean TREE\?' $at_top am TIEE=1
+	refuses 'make: a name in small letters' ' unknown base: did you mean BASE\?' $at_top lab base=v7.3
+	refuses 'make: a name that is near none' ' unknown NOTHING: see make help' $at_top lab NOTHING=1
+	refuses 'make: in a step of make test as well' ' unknown BSAE: ' make -n -C "$TOP" lab BSAE=v7.3
+	refuses 'make: a variable that the target does not take' \
+		' lab-patches does not take TEST: it takes BASE HOST ARCH PATCH CHANGED KERNEL\.' $at_top lab-patches TEST=one
+	refuses 'make: nor any of several targets' ' am series-diff does not take PATCH: it takes BASE TREE\.' $at_top am series-diff PATCH=one
+	accepts 'make: one of several targets takes it' $at_top lab lab-patches PATCH=one TEST=one
+	accepts 'make: a target without variables' $at_top clean BASES=v7.3 EACH=no
+	said 'make: says that they have no effect' '^clean takes no variables, and these have no effect: BASES EACH$'
+	accepts 'make: a step of make test gets those of make test' env MAKELEVEL=1 make -n -C "$TOP" lab EACH=no
+	accepts 'make: BASE and BASES are one' $at_top lab BASES='v7.2 v7.3'
+	said 'make: for the script as well' "^BASE='v7.2 v7.3' "
+	accepts 'make: what scripts take from the environment' $at_top lab JOBS=1 HOSTS=1
+	mkdir "$WORK/kernel"
+	echo 'modules: ;' >"$WORK/kernel/Makefile"
+	accepts "make: those of the kernel's make" $at_top module KDIR="$WORK/kernel" W=1
+	accepts 'make help' $at_top -s help
+	accepts 'make help: names the variables of each target' sh -c '"$@" | grep -A1 "^storm:" | grep -qx " *BASE HOST ARCH TIME SEED REPLAY PATCHES KERNEL"' \
+		sh awk -f "$TOP/tools/settings.awk" -v help=1 "$TOP/Makefile"
+	refuses 'series-check: unknown ARCH' '^series-check.sh: unknown ARCH=sparc: choose from x86 arm64 riscv ' \
+		env ARCH=sparc "$TOP/tools/series/series-check.sh"
 }
 
 # ended PID: it is gone, or nobody has asked for its exit status.
