@@ -184,7 +184,7 @@ selftests-patches:
 .PHONY: check
 check:
 	@tools/lab/setup.sh
-	@tools/lab/results.py check
+	@tools/lab/results.py check --pages
 	@tools/lab/results_test.py -q
 	@tools/testing/check.sh scripts
 	@tools/testing/check-series.sh

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 
-from verdict import expect, kit, logs, report, upstream
+from verdict import expect, kit, logs, pages, report, upstream
 from verdict.judge import Run
 from verdict.logs import die
 
@@ -115,7 +115,8 @@ def main():
                        ("slugs", "the patches of a series, in order"), ("proof-rows", "the rows that prove each patch")):
         one = commands.add_parser(name, help=text)
         one.add_argument("base")
-    commands.add_parser("check", help="the tables and the list of reports have no mistake")
+    one = commands.add_parser("check", help="the tables and the list of reports have no mistake")
+    one.add_argument("--pages", action="store_true", help="nor have the pages that quote them")
     commands.add_parser("splats", help="the list of reports, as kvm_lifecycle.h has it")
     one = commands.add_parser("kit", help="what the kit for real hosts leaves is valid")
     one.add_argument("what", choices=("ktap", "junit"))
@@ -146,8 +147,9 @@ def main():
     except expect.Errors as errors:
         die(str(errors))
     if args.command == "check":
-        for sentence in logs.check_header():
-            die(sentence)
+        wrong = list(logs.check_header()) + (list(pages.check(tables, expect.TOP)) if args.pages else [])
+        if wrong:
+            die("\n".join(wrong))
         return 0
     if args.command == "again":
         return again(args.folder, tables)

@@ -16,7 +16,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import results
-from verdict import expect, kit, logs, report, upstream
+from verdict import expect, kit, logs, pages, report, upstream
 from verdict.judge import Run
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_data")
@@ -200,6 +200,45 @@ class Tables(Case):
         self.assertIn("vcpu_index.no_irqchip.array_failure", skips)
         self.assertNotIn("svm_reload_test", tables.tests("v7.3", "amd", "debian"))
         self.assertEqual(tables.tests("v6.12", "arm")[-1], "vgic_preinit_regs_test")
+
+
+class Pages(Case):
+    """A page, against the tests."""
+
+    def says(self, text):
+        self.file("tools/testing/selftests/kvm/a_test.c", "TEST_F(vm, three)\n")
+        self.file("Documentation/virt/kvm/page.rst", "\tmake lab TEST=a_test\n\n" + text)
+        return "\n".join(pages.check(expect.Tables(self.top), self.top))
+
+    def test_right(self):
+        for text in ("``a_test`` is red, ``one`` and ``vm.three`` as well; ``results.json`` has it.",
+                     "A field, ``four``, is no test's.", "The red\n=======\n::\n\n\ttwo is ugly\n\tone is bad\n",
+                     "A command::\n\n\tmake lab\n", "The red is\n\n::\n\n\tone is bad: want 3..., got ...\n"):
+            self.assertEqual(self.says(text), "", text)
+
+    def test_names(self):
+        for text, name in (("\tmake lab BASE=v9 TEST='a_test gone_test'\n", "there is no test gone_test"),
+                           ("``gone_stress`` runs for a minute.", "there is no test gone_stress"),
+                           ("``four`` is red without it.", "no test has a subtest four"),
+                           ("Without it\n``four`` skips.", "no test has a subtest four"),
+                           ("See ``vm.four`` there.", "no test has a subtest vm.four")):
+            self.assertIn(name, self.says(text), text)
+
+    def test_reds(self):
+        for text in ("The red\n=======\n::\n\n\tone is bad\n\n\tanother\n", "This is the red::\n\n\tanother\n",
+                     "Without it::\n\n\tanother\n\tone is bad\n", "It printed::\n\n\tanother: want 3, got 4\n\tanother\n",
+                     "It printed::\n\n\tkernel splat: another\n"):
+            self.assertIn("no red of the tests on this page is declared as", self.says(text), text)
+            self.assertIn("another", self.says(text), text)
+
+    def test_of_another_test(self):
+        self.file("patches/expect", EXPECT + "b_test\tamd\tfour\tbug\tfour is bad\tfirst\n")
+        text = "The red\n=======\n::\n\n\tfour is bad\n"
+        self.assertIn("page.rst:7: no red of the tests on this page is declared as 'four is bad'", self.says(text))
+        self.assertEqual(self.says(text + "\nof ``b_test``\n"), "")
+
+    def test_the_project(self):
+        self.assertEqual(list(pages.check(expect.Tables(), expect.TOP)), [])
 
 
 class Lab(Case):
