@@ -90,7 +90,7 @@ lab-upstream:
 storm:
 	@BASE='$(BASES)' $(HOSTS_OF) TIME='$(TIME)' SEED='$(SEED)' REPLAY='$(REPLAY)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' tools/lab/storm.sh
 
-##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...'; CHANGED=1: what has changed since)
+##lab-patches:     each patch alone: its test is red on the tree before it, green on the tree with it (PATCH='svm-ga-log-wakeup ...'; CHANGED=1: those that are not as patches/proved has them)
 .PHONY: lab-patches
 lab-patches:
 	@BASE='$(BASES)' $(HOSTS_OF) PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/lab-patches.sh
@@ -202,10 +202,10 @@ check-hosts:
 # All bases at each push would take longer than CI has: of those that are not the
 # default the series is compiled, unless BASE says that all of it is to be done, or
 # "base" names the step that is to do with it.
-##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13
+##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches of what has changed, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check static htmldocs coccicheck lab lockorder check-hosts check-kit dkms-check; do \
+	@for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
 		echo "== make $$step"; \
 		bases='$(or $(BASES),$(DEFAULT_BASE))'; host='$(HOST)'; arch='$(ARCH)'; \
 		case $$step in \
@@ -213,7 +213,7 @@ test:
 		static)	arch='x86 arm64' ;; \
 		dkms-check) host=debian-13 ;; \
 		esac; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no ARCH="$$arch" HOST="$$host" || exit; \
+		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHANGED=1 ARCH="$$arch" HOST="$$host" || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)

@@ -8,11 +8,13 @@
 # together is run for the last of them.
 #
 #   PATCH='svm-ga-log-wakeup xen-evtchn-target'   these patches alone
-#   CHANGED=1   those alone that have changed since this command found them right:
-#               the patch, one before it, its rows in patches/expect, or its test
-#   CHANGED=list   print these, with the file that would say that it was right
+#   CHANGED=1   those alone that are not as patches/proved has them: the patch, its rows
+#               in patches/expect, or its test
+#   CHANGED=list   print their lines for that file, and those that it does not have, with
+#               "changed" or "never" at the end
 #
-# The results are in results/DATE-BASE-patches/PATCH/HOST-NUMBER.
+# The results are in results/DATE-BASE-patches/PATCH/HOST-NUMBER, and what was found
+# right in patches/proved.  With KERNEL= it is another tree that was, and is not written.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -41,36 +43,51 @@ for patch in $PATCH; do
 		die "no test declares patch PATCH=$patch for HOST='$HOST': choose from $(cut -d' ' -f1 "$WORK/proofs" | uniq | paste -sd' ')"
 done
 
-# proof_of PATCH HOST TEST...: the file that says that all this was found right.
-proof_of()
+# line_of PATCH HOST TEST...: of patches/proved, as it would be now.
+line_of()
 {
 	patch=$1 host=$2
 	shift 2
 	key=$( {
-		cat $(series_files "$BASE" | head -n "$number") $(config_files "$BASE" "$(arches_of "$host")") "$TOP/patches/$BASE/base" "$TOP/tools/lab/hosts/$host"
-		grep "^$patch	" "$WORK/rows"
+		git patch-id --stable <"$(series_files "$BASE" | sed -n "${number}p")" | cut -d' ' -f1
+		awk -F'\t' -v OFS='\t' -v patch="$patch" -v host="$host" '
+			$1 == patch && index("," $3 ",", "," host ",") { $3 = ""; print }' "$WORK/rows"
 		for test; do
 			find "$TOP/tools/testing/selftests/kvm" -name "$test.c"
-		done | sort | xargs cat "$TOP"/tools/testing/selftests/kvm/include/*
+		done | sort | xargs cat
 	} | hash_of)
-	echo "$CACHE/checked/proof-$BASE-$host-$patch-$key"
+	printf '%s\t%s\t%s\t%s\n' "$BASE" "$host" "$patch" "$key"
 }
 
-mkdir -p "$CACHE/checked"
+# write_down LINE: in patches/proved, in place of another one of this patch.
+write_down()
+{
+	_key=$(echo "$1" | cut -f1-3)
+	{
+		grep '^#' "$PROVED"
+		{ grep -v -e '^#' -e "^$_key	" "$PROVED" || :; echo "$1"; } | sort
+	} >"$PROVED.tmp"
+	mv "$PROVED.tmp" "$PROVED"
+}
+
+PROVED=$TOP/patches/proved
+same=0 never=0
 failed=
 for host in $HOST; do
 	for patch in ${PATCH:-$(cut -d' ' -f1 "$WORK/proofs" | uniq)}; do
 		tests=$(sed -n "s/^$patch $host //p" "$WORK/proofs" | paste -sd' ')
 		[ -n "$tests" ] || continue
 		number=$(grep -nxF "$patch" "$WORK/slugs" | cut -d: -f1)
-		proof=$(proof_of "$patch" "$host" $tests)
-		if [ -n "$CHANGED" ] && [ -f "$proof" ]; then
-			[ "$CHANGED" = list ] || step "$host: $patch: red before, green with it, and nothing has changed"
-			continue
-		fi
-		if [ "$CHANGED" = list ]; then
-			echo "$host $patch $proof"
-			continue
+		line=$(line_of "$patch" "$host" $tests)
+		if [ -n "$CHANGED" ]; then
+			state=changed
+			grep -q "^$BASE	$host	$patch	" "$PROVED" || state=never
+			! grep -qxF "$line" "$PROVED" || state=same
+			case $CHANGED-$state in
+			*-same) same=$((same + 1)); continue ;;
+			list-*) printf '%s\t%s\n' "$line" "$state"; continue ;;
+			*-never) never=$((never + 1)); continue ;;
+			esac
 		fi
 		before=$((number - 1))
 		[ "$before" -gt 0 ] || before=none
@@ -81,11 +98,15 @@ for host in $HOST; do
 			echo "$BASE $host $patches $RESULTS/$host-$patches $tests"
 		done | run_hosts
 		if results judge "$RESULTS" --base "$BASE" --hosts "$host" --variants "$before $number" --patch "$patch" --kind patches; then
-			touch "$proof"
+			[ -n "$KERNEL" ] || locked "$CACHE/.lock-proved" write_down "$line"
 		else
 			failed="$failed $host:$patch"
 		fi
 		ln -sfn "${ALL_RESULTS##*/}" "$TOP/results/latest"
 	done
 done
+if [ -n "$CHANGED" ] && [ "$CHANGED" != list ]; then
+	[ "$same" -eq 0 ] || step "proved patch by patch on $BASE, and nothing has changed: $same"
+	[ "$never" -eq 0 ] || step "never proved patch by patch on $BASE: $never, run make lab-patches BASE=$BASE (CHANGED=list names them)"
+fi
 [ -z "$failed" ] || die "these patches do not make their tests green, or the tests are not red without them:$failed"

@@ -57,6 +57,7 @@ project()
 	cp -r "$TOP/tools" "$TOP/patches" "$WORK/project/"
 	rm -rf "$WORK/project/patches/selftests" "$WORK/project/$SELFTESTS"/*
 	sed -i '/^selftest-/d' "$WORK/project/patches/changes"
+	sed -i '/^[^#]/d' "$WORK/project/patches/proved"
 }
 
 # A PATH without the commands that match a regexp.
@@ -279,41 +280,70 @@ made_up_hosts()
 	EOT
 }
 
-# What lab-patches makes of a patch, and what make test runs of it: what has changed, and
-# no more.
+# The verdict of lab-patches on a patch, the record of it, and the run of make test: what is
+# not as it was recorded, and no more.
 proof_tests()
 {
 	made_up_hosts
 	number_of=$(results slugs v7.3 | grep -nx xen-evtchn-target | cut -d: -f1)
-	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 HOST=amd PATCH=xen-evtchn-target CHANGED=1 $WORK/project/tools/lab/lab-patches.sh"
+	proof="env SAID=$WORK/said NUMBER=$number_of BASE=v7.3 HOST=amd PATCH=xen-evtchn-target $WORK/project/tools/lab/lab-patches.sh"
+	record=$WORK/project/patches/proved
 	echo '[ 1.0] WARNING: possible circular locking dependency detected' >"$WORK/said"
 	refuses 'lab-patches: a report of the kernel with the patch' 'the kernel reported: WARNING: possible circular' $proof
+	accepts 'lab-patches: is no proof' sh -c '! grep -v "^#" "$1"' sh "$record"
 	: >"$WORK/said"
+	accepts 'lab-patches: what was never proved is not run by make test' env CHANGED=1 $proof
+	said 'lab-patches: but counted' '\] never proved patch by patch on v7\.3: 1, run make lab-patches BASE=v7\.3 '
+	accepts 'lab-patches: nor is it recorded' sh -c '! grep -v "^#" "$1"' sh "$record"
 	accepts 'lab-patches: red, then green' $proof
 	said 'lab-patches: and the table says so' '^xen_evtchn_target_test +red 1 +green 1$'
-	accepts 'lab-patches: once more' $proof
-	said 'lab-patches: it is not run again' 'xen-evtchn-target: red before, green with it, and nothing has changed'
+	accepts 'lab-patches: and a line of the record' \
+		sh -c 'grep -v "^#" "$1" | grep -qE "^v7\.3	amd	xen-evtchn-target	[0-9a-f]{16}\$"' sh "$record"
+	accepts 'lab-patches: the record has no mistake' "$WORK/project/tools/lab/results.py" check
+	cp "$record" "$WORK/record"
+	accepts 'lab-patches: with CHANGED=1' env CHANGED=1 $proof
+	said 'lab-patches: it is not run again' '\] proved patch by patch on v7\.3, and nothing has changed: 1$'
+	sed -i 's/the event went to/the event goes to/' "$WORK/project/patches/expect"
+	refuses 'lab-patches: a changed row, which is not true' 'these patches do not make their tests green' env CHANGED=1 $proof
+	accepts 'lab-patches: and the record is as it was' cmp "$record" "$WORK/record"
+	sed -i 's/the event goes to/the event went .*to/' "$WORK/project/patches/expect"
+	accepts 'lab-patches: a changed row, which is true' env CHANGED=1 $proof
+	said 'lab-patches: was run' '^xen_evtchn_target_test +red 1 +green 1$'
+	accepts 'lab-patches: one line of the record has changed' test "$(diff "$record" "$WORK/record" | grep -c '^[<>]')" -eq 2
+	accepts 'lab-patches: another tree' env KERNEL=/nowhere $proof
+	accepts 'lab-patches: once more' env CHANGED=1 $proof
+	sed -i '/^[^#]/d' "$record"
+	accepts 'lab-patches: another tree is no proof of the base' env KERNEL=/nowhere $proof
+	accepts 'lab-patches: and is not recorded' sh -c '! grep -v "^#" "$1"' sh "$record"
 
 	project
 	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
 	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/lab-patches.sh"
-	$changed | cut -d' ' -f3 | xargs touch
+	accepts 'lab-patches: none was ever proved' $changed
+	cp "$WORK/output" "$WORK/never"
+	accepts 'lab-patches: says so of each' test "$(grep -c '	never$' "$WORK/never")" -eq \
+		"$(results proofs v7.3 | cut -d' ' -f1,2 | sort -u | grep -cv ' riscv$')"
+	cut -f1-4 "$WORK/never" | sort >>"$record"
 	accepts 'lab-patches: nothing has changed' sh -c '[ -z "$("$@")" ]' sh $changed
 	echo '/* another */' >>"$WORK/project/tools/testing/selftests/kvm/x86/xen_evtchn_target_test.c"
 	sed -i 's/virtual counter after a failed/the counter after a failed/' "$WORK/project/patches/expect"
 	accepts 'lab-patches: a test and a row have changed' $changed
-	cut -d' ' -f1,2 "$WORK/output" >"$WORK/changed"
-	printf '%s\n' 'amd xen-evtchn-target' 'arm timer-failed-vcpu' >"$WORK/wanted"
+	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
+	printf '%s\t%s\tchanged\n' amd xen-evtchn-target arm timer-failed-vcpu >"$WORK/wanted"
 	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
-	$changed | cut -d' ' -f3 | xargs touch
-	results proofs v7.3 | cut -d' ' -f1,2 | grep -v ' riscv$' | sort -u >"$WORK/proofs"
-	for patch in "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch; do
-		echo >>"$patch"
-	done
-	accepts 'lab-patches: a patch has changed' $changed
-	cut -d' ' -f1,2 "$WORK/output" | awk '{ print $2, $1 }' | sort >"$WORK/changed"
-	grep -v '^get-vcpu-negative ' "$WORK/proofs" >"$WORK/wanted"
-	accepts 'lab-patches: and it is run, with those after it' diff "$WORK/wanted" "$WORK/changed"
+	sed -i 's/^@@ -[0-9]*,/@@ -9,/; s/^Subject: .*/& again/' "$WORK"/project/patches/v7.3/*.patch
+	sed -i 's/^+\(.*kvm_arch_vcpu_postcreate\)/+ another \1/' "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch
+	accepts 'lab-patches: a patch has changed, and the messages and places of all' $changed
+	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
+	printf '%s\t%s\tchanged\n' amd use-before-postcreate amd xen-evtchn-target arm use-before-postcreate arm timer-failed-vcpu >"$WORK/wanted"
+	accepts 'lab-patches: it alone is run' diff "$WORK/wanted" "$WORK/changed"
+	echo 'v7.3	amd	vgic-create-comment	0123456789abcdef' >>"$record"
+	refuses 'a record of what has no test' \
+		'patches/proved:[0-9]*: no test of v7.3 on amd proves vgic-create-comment: take this line out$' "$WORK/project/tools/lab/results.py" check
+	sed -i '$d' "$record"
+	grep '^v' "$record" | head -n 1 >"$WORK/first"
+	cat "$WORK/first" >>"$record"
+	refuses 'a record that make lab-patches has not written' 'patches/proved:[0-9]*: the lines are not sorted, ' "$WORK/project/tools/lab/results.py" check
 }
 
 # A host more is one file: its emulator is started as it says, in place of which is a

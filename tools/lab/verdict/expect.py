@@ -180,6 +180,7 @@ class Tables:
             proved = {slug for base in self.series for slug in self.proofs(base)}
             self.errors += [f"{change.line}: {change.slug} has a test, and a reason why it has none: drop the reason"
                             for change in self.changes.values() if change.untested and change.slug in proved]
+            self.read_proved()
         if self.errors:
             raise Errors("\n".join(self.errors))
 
@@ -225,6 +226,22 @@ class Tables:
             if not (row.kind == "pass" and not row.subtests) and \
                not any(self.runs(row.test, host, base) for host in row.hosts for base in row.bases or self.series):
                 self.errors.append(f"{row.line}: no base runs {row.test} on {','.join(row.hosts)}: add a row with pass for it")
+
+    def read_proved(self):
+        """The record of make lab-patches, which need not be there."""
+        if not os.path.exists(os.path.join(self.top, "patches/proved")):
+            return
+        before = []
+        for where, fields in self.table("proved", 4, 4):
+            base, host, slug, key = fields
+            proofs = self.proofs(base) if base in self.series else {}
+            if not any(host in hosts for _, hosts in proofs.get(slug, [])):
+                self.errors.append(f"{where}: no test of {base} on {host} proves {slug}: take this line out")
+            elif not re.fullmatch("[0-9a-f]{16}", key):
+                self.errors.append(f"{where}: {key} is no hash: make lab-patches writes these lines")
+            elif fields[:3] <= before:
+                self.errors.append(f"{where}: the lines are not sorted, or two are of one patch: make lab-patches writes them")
+            before = fields[:3]
 
     def wrong_with(self, row):
         for name, known in (("hosts", self.hosts), ("patches", self.changes), ("needs", self.needs), ("bases", self.series)):
