@@ -79,6 +79,11 @@ library()
 	(TOP=$PROJECT && "$@")
 }
 
+whole_project()
+{
+	(TOP=$whole && "$@")
+}
+
 # Two bases with two patches each, and a test with a header.
 make_up()
 {
@@ -104,6 +109,9 @@ make_up()
 	done
 	sed -i 's/^series.*/&\ndefault/' "$PROJECT/patches/v7.9/base"
 	library "$PROJECT/tools/series/series-twins.sh" update >/dev/null
+	cp "$REAL/patches/needs" "$PROJECT/patches/"
+	printf 'change-%s\txen\ta line\ta comment\n' 3 15 >"$PROJECT/patches/changes"
+	printf 'one_test\tamd\t-\tpass\n' >"$PROJECT/patches/expect"
 }
 
 echo TAP version 13
@@ -258,13 +266,24 @@ base=v7.10
 edit_of >/dev/null
 git -C "$EDIT" fetch -q "$WORK/first" HEAD && git -C "$EDIT" cherry-pick "$fix" >/dev/null
 accepts 'a patch with its test, in two bases' tool export
+refuses 'has a row of patches/changes' 'patches/changes: change-20 of v7.10 is missing: add a row$' "$PROJECT/tools/lab/results.py" slugs v7.10
+printf 'change-20\txen\tline 20\n' >>"$PROJECT/patches/changes"
+accepts 'has rows of patches/expect' test "$("$PROJECT/tools/lab/results.py" unproved v7.10)" = change-20
+printf 'two_test\tamd\t%s\n' '-\tpass' 'twenty\tbug\twanted twenty\tchange-20' | sed 's/\\t/\t/g' >>"$PROJECT/patches/expect"
+accepts 'the tables have no mistake' "$PROJECT/tools/lab/results.py" slugs v7.10
+accepts 'lab-patches proves it in both' test "$(for b in v7.9 v7.10; do "$PROJECT/tools/lab/results.py" proofs $b; done | sort -u)" = \
+	'change-20 amd two_test'
 git -C "$PROJECT" status --porcelain -uall | sort >"$WORK/output"
-accepts 'touches two patches, a test and its carrier, with one line of Makefile.kvm, and nothing else' test "$(cat "$WORK/output")" = \
-'?? patches/selftests/0002-selftest-two
+accepts 'touches two patches, a test and its carrier, and the two tables, and nothing else' test "$(cat "$WORK/output")" = \
+' M patches/changes
+ M patches/expect
+?? patches/selftests/0002-selftest-two
 ?? patches/v7.10/0003-change-20.patch
 ?? patches/v7.9/0003-change-20.patch
 ?? tools/testing/selftests/kvm/x86/two_test.c'
-accepts 'one line' test "$(grep -c '^Make: ' "$PROJECT/patches/selftests/0002-selftest-two")" -eq 1
+accepts 'one line of Makefile.kvm' test "$(grep -c '^Make: ' "$PROJECT/patches/selftests/0002-selftest-two")" -eq 1
+accepts 'one row of patches/changes, and its own of patches/expect' \
+	test "$(git -C "$PROJECT" diff --numstat | cut -f1,2 | paste -sd' ')" = '1	0 2	0'
 accepts 'the twins are equal' "$twins" check
 git -C "$PROJECT" reset -q --hard && git -C "$PROJECT" clean -q -d -f
 
@@ -301,6 +320,41 @@ git -C "$EDIT" stash -q && git -C "$EDIT" checkout -q HEAD^ && git -C "$EDIT" st
 git -C "$EDIT" cherry-pick v7.11 >/dev/null && git -C "$EDIT" checkout -q -B v7.11
 accepts 'base-new: mended, it can' tool export
 accepts 'base-new: and has its slug' test -f "$PROJECT/patches/v7.11/0001-change-15.patch"
+
+# The same in the project itself, whose default base gets a kernel and patches that are
+# made up here, with the real slugs: all that make check reads of patches/ is right.
+whole=$WORK/whole
+from=$(bases default)
+mkdir "$whole"
+(cd "$REAL" && git ls-files -co --exclude-standard -z | tar -c --null --ignore-failed-read -T - 2>/dev/null) | tar -x -C "$whole"
+kernel "$CACHE/src/$from" "$(base_get "$from" version)"
+commit_base "$CACHE/src/$from" >/dev/null
+base_get "$from" version >"$CACHE/src/$from.version"
+git clone -q "$CACHE/src/$from" "$WORK/series" 2>/dev/null
+series_files "$from" | slugs >"$WORK/slugs"
+while read -r slug; do
+	commit "$WORK/series" '' "KVM: Change $slug" "\$a$slug"
+done <"$WORK/slugs"
+rm "$whole/patches/$from"/[0-9]*.patch
+write_patches "$WORK/series" refs/tags/base..HEAD "$whole/patches/$from" <"$WORK/slugs"
+printf 'selftests\t%s\n' "$(bases | head -n 1)" >>"$whole/patches/$from/base"
+(TOP=$whole && "$whole/tools/series/series-twins.sh" update >/dev/null)
+git -C "$whole" init -q && git -C "$whole" add -A -f && git -C "$whole" commit -q -m start
+kernel "$WORK/next" 99.1.1
+rm -rf "$EDIT"
+accepts 'base-new, in the project itself' env FROM="$from" KERNEL="$WORK/next" TREE="$EDIT" "$whole/tools/series/base-new.sh"
+said 'base-new: all patches' "patches/v99.1: linux 99.1.1, $(wc -l <"$WORK/slugs") patches apply, 0 need a hand\$"
+accepts 'base-new: a folder of its own, and rows of patches/expect that name the other base' \
+	test "$(git -C "$whole" status --porcelain | paste -sd' ')" = ' M patches/expect ?? patches/v99.1/'
+accepts 'base-new: and nothing but that name is added there' \
+	test -z "$(git -C "$whole" diff patches/expect | sed -n 's/^+\([^+]\)/\1/p' | sed 's/,v99\.1//' | grep -vxF -f "$REAL/patches/expect")"
+accepts 'a base more: the tables and pages have no mistake' "$whole/tools/lab/results.py" check --pages
+accepts 'a base more: the tests of the verdict' "$whole/tools/lab/results_test.py" -q
+for base in $(TOP=$whole; bases); do
+	accepts "a base more: $base: names and tables" whole_project check_names "$base"
+done
+accepts 'a base more: each selftest has a carrier' whole_project check_carriers
+accepts 'a base more: its twins are equal' "$whole/tools/series/series-twins.sh" check
 
 # Nothing in the project counts bases.
 cp "$REAL/Makefile" "$PROJECT/"
