@@ -116,6 +116,10 @@ END {
 	n = split(given, name, " ")
 	for (i = 1; i <= n; i++) {
 		one = name[i] == "BASES" ? "BASE" : name[i]
+		if (level == 0 && one != name[i] && (" " given " ") ~ / BASE /) {
+			print "BASE and BASES are one: give BASE alone"
+			exit
+		}
 		if (!(one in setting)) {
 			print "unknown " one nearest(one)
 			exit

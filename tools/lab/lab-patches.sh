@@ -66,8 +66,8 @@ write_down()
 	{
 		grep '^#' "$PROVED"
 		{ grep -v -e '^#' -e "^$_key	" "$PROVED" || :; echo "$1"; } | sort
-	} >"$PROVED.tmp"
-	mv "$PROVED.tmp" "$PROVED"
+	} >"$TOP/patches/.proved.new"
+	mv "$TOP/patches/.proved.new" "$PROVED"
 }
 
 PROVED=$TOP/patches/proved

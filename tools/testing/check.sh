@@ -237,6 +237,7 @@ settings_tests()
 	accepts 'make: a target without variables' $at_top clean BASES=v7.3 EACH=no
 	said 'make: says that they have no effect' '^clean takes no variables, and these have no effect: BASES EACH$'
 	accepts 'make: a step of make test gets those of make test' env MAKELEVEL=1 make -n -C "$TOP" lab EACH=no
+	refuses 'make: BASE and BASES, each with a value of its own' ' BASE and BASES are one: give BASE alone\.' $at_top lab BASE=v7.2 BASES=v7.3
 	accepts 'make: BASE and BASES are one' $at_top lab BASES='v7.2 v7.3'
 	said 'make: for the script as well' "^BASE='v7.2 v7.3' "
 	accepts 'make: what scripts take from the environment' $at_top lab JOBS=1 HOSTS=1
