@@ -23,6 +23,8 @@ EACH ?=
 COMPILERS ?=
 CONFIG ?=
 ALL ?=
+LEVEL ?=
+AGAIN ?=
 HOST ?=
 RECORD ?=
 RST ?=
@@ -35,7 +37,7 @@ PCI ?=
 RESULTS ?=
 CHANGED ?=
 # What scripts take from the environment, whatever the target.
-FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
+FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
 # A variable that nothing knows, or that the target does not take, has a typing error in it.
 given := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -51,7 +53,7 @@ TEST_BASES := $(filter-out $(call bases,bases test),$(ALL_BASES))
 
 # HOST names emulated hosts (tools/lab/hosts), ARCH those of an architecture; none: the default ones.
 HOSTS_OF := HOST='$(HOST)' ARCH='$(ARCH)'
-LAB := BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' tools/lab/lab.sh
+LAB := BASE='$(BASES)' $(HOSTS_OF) TEST='$(TEST)' PATCHES='$(PATCHES)' KERNEL='$(KERNEL)' OPTIONS='$(OPTIONS)' LEVEL='$(LEVEL)' AGAIN='$(AGAIN)' tools/lab/lab.sh
 
 ##help:            this list
 .PHONY: help
@@ -60,7 +62,7 @@ help:
 	@echo
 	@echo "BASE='$(ALL_BASES)' HOST='$(call bases,lab_hosts)' (or ARCH=arm64: by architecture) TEST='name ...' KERNEL=/path/to/tree PATCHES='none all'"
 
-##lab:             build with and without the series, boot both, run the tests, print the table (COUNT=20 TEST=name: how often each subtest fails)
+##lab:             build with and without the series, boot both, run the tests that prove the patches, print the table (LEVEL=full: sweeps and storms, too; AGAIN=1: also what has not changed; COUNT=20 TEST=name: how often each subtest fails)
 .PHONY: lab
 lab:
 	@$(if $(COUNT),COUNT='$(COUNT)' $(LAB:lab.sh=lab-count.sh),$(LAB))
@@ -213,7 +215,7 @@ test:
 		static)	arch='x86 arm64' ;; \
 		dkms-check) host=debian-13 ;; \
 		esac; \
-		$(MAKE) --no-print-directory $$step BASES="$$bases" EACH=no CHANGED=1 ARCH="$$arch" HOST="$$host" || exit; \
+		$(MAKE) --no-print-directory $$step LEVEL=full BASES="$$bases" EACH=no CHANGED=1 ARCH="$$arch" HOST="$$host" || exit; \
 	done
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)

@@ -280,10 +280,10 @@ results()
 	"$TOP/tools/lab/results.py" "$@"
 }
 
-# known_tests BASE HOST [KERNEL]: what patches/expect declares for this host, in order.
+# known_tests BASE HOST [KERNEL [LEVEL]]: what patches/expect declares for this host, in order.
 known_tests()
 {
-	results tests "$1" "$2" --kernel "${3:-lab}"
+	results tests "$1" "$2" --kernel "${3:-lab}" --level "${4:-full}"
 }
 
 # new_results NAME: the folder of a run that begins now.  None is ever removed here.
@@ -475,10 +475,14 @@ make_look()
 		die "cannot build look.c for $1: see above"
 }
 
-# run_hosts: boot what standard input says: host.sh's arguments, a line a host.
+# run_hosts: boot what standard input says: host.sh's arguments, a line a host.  None
+# is up after LIMIT seconds.
 run_hosts()
 {
-	step "running the tests in emulated hosts, $HOSTS at a time (results: $RESULTS)"
+	LIMIT=${LIMIT:-$((2400 + 2 * ${TEST_TIMEOUT:-600}))}
+	DEADLINE=$(($(date +%s) + LIMIT))
+	export DEADLINE
+	step "running the tests in emulated hosts, $HOSTS at a time, for $((LIMIT / 60)) minutes at most (results: $RESULTS)"
 	xargs -P "$HOSTS" -L 1 "$TOP/tools/lab/host.sh" ||
 		die "a host could not be started: see above, and the logs in $RESULTS"
 	step "the hosts are down"

@@ -4,10 +4,14 @@
 # host.sh BASE HOST PATCHES RESULTS TEST...: boot an emulated host and run the
 # tests there.  In RESULTS: console (all that the host said, of every boot),
 # and for each test TEST.log (its lines and the kernel's, in order), TEST.ktap
-# (its lines alone) and TEST.status: "exit N", "hung", "panicked" or "died".
+# (its lines alone) and TEST.status: "exit N", "hung: WHY", "panicked" or "died".
 # Of a kernel with lockdep and the series also lockdep_stats, lockdep and
 # lockdep_chains, as /proc had them at the end, and in kernel which build of the
 # lab that was.  Of the variant gcov also gcov.tar, of debugfs.
+#
+# With REUSE=1 the results are taken from the cache, if all that they depend on is as it
+# was in a run that lab.sh has kept; the file taken then has the time of that run, and
+# the file cell the key.
 #
 # host.sh BASE HOST PATCHES shell: a shell in it.
 #
@@ -41,6 +45,8 @@ MEMORY=$(host_get "$HOST" memory)
 [ -z "${SUITE:-}" ] || MEMORY=2G
 # The longest one takes half of it, on a machine with nothing else to do.
 TEST_TIMEOUT=${TEST_TIMEOUT:-600}
+# How long nothing may happen that should have.
+GRACE=${GRACE:-60}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-$(host_get "$HOST" boot-seconds)}
 THREAD=${THREAD:-$(host_get "$HOST" thread)}
 DEVICES=$(host_get "$HOST" devices)
@@ -107,33 +113,97 @@ archive()
 	(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0) >"$RESULTS/archive"
 }
 
-# boot SECONDS COMMAND-LINE: the last thing that a shell does.
+# boot COMMAND-LINE: the last thing that a shell does.
 boot()
 {
-	seconds=$1
-	shift
-	exec timeout --foreground -k 5 "$seconds" $MACHINE $DEVICES -m "$MEMORY" -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults \
+	exec $MACHINE $DEVICES -m "$MEMORY" -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults \
 		-serial mon:stdio -kernel "$OUT/image" -initrd "$INITRD" \
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
 
-# end_when_silent PID: wait for a host.  One that says nothing for longer than
-# any test may take is hung, and is ended.
-end_when_silent()
+# What a kernel says of a CPU that does nothing any more.
+STALLS='stalls on CPUs|soft lockup|hard LOCKUP|blocked for more than'
+
+# since_progress: the test that runs, and how many have ended; and, if a CPU has stalled
+# since, "stalls".
+since_progress()
+{
+	awk -v stalls="$STALLS" '
+	/lab: (begin|end) /	{ ended += / end /; test = $NF; stalled = "" }
+	$0 ~ stalls		{ stalled = "stalls" }
+	END			{ print ended + 0, test ? test : "boot", stalled }' "$RESULTS/console.boot"
+}
+
+# watch_host PID TESTS: wait for a host, and say each $GRACE seconds how far it is.  One in which
+# no test begins or ends for longer than any may take, or a CPU stalls and no test has
+# ended $GRACE seconds later, is hung, and is ended; so is one at $DEADLINE.  Why is in $hung.
+watch_host()
 {
 	hung=
 	trap 'kill "$1" 2>/dev/null || :; exit 130' INT TERM
+	progress=$(date +%s) beat=$progress looked=$progress was='' stalled=''
 	while kill -0 "$1" 2>/dev/null; do
 		sleep 1
-		last=$(stat -c %Y "$RESULTS/console.boot")
-		if [ $(($(date +%s) - last)) -gt $((BOOT_TIMEOUT + TEST_TIMEOUT)) ]; then
-			hung=124
-			kill "$1" 2>/dev/null || :
+		now=$(date +%s)
+		[ $((now - looked)) -ge 5 ] || continue
+		looked=$now
+		is=$(since_progress)
+		if [ "${is% *}" != "${was% *}" ]; then
+			progress=$now stalled=''
+		elif [ "${is##* }" = stalls ]; then
+			stalled=${stalled:-$now}
 		fi
+		was=$is
+		test=${is#* }
+		test=${test% *}
+		seconds=$((TEST_TIMEOUT + GRACE))
+		[ "$test" != boot ] || seconds=$BOOT_TIMEOUT
+		if [ $((now - progress)) -gt "$seconds" ]; then
+			hung="no test has begun or ended for $seconds s"
+		elif [ -n "$stalled" ] && [ $((now - stalled)) -ge "$GRACE" ]; then
+			hung="a CPU stalls, see the log"
+		elif [ -n "${DEADLINE:-}" ] && [ "$now" -gt "$DEADLINE" ]; then
+			hung="the limit of the whole run is over"
+		elif [ $((now - beat)) -ge "$GRACE" ]; then
+			beat=$now
+			step "$HOST, patches: $PATCHES: $test, for $((now - progress)) s; ${is%% *} of $2 tests have ended"
+		fi
+		[ -n "$hung" ] || continue
+		kill "$1" 2>/dev/null || :
+		sleep 5
+		kill -9 "$1" 2>/dev/null || :
 	done
 	trap - INT TERM
-	wait "$1" || return "${hung:-$?}"
-	return "${hung:-0}"
+	wait "$1" || :
+}
+
+# cell TEST...: the key of all that these tests' results depend on.
+cell()
+{
+	{
+		echo "$MACHINE $DEVICES $MEMORY $THREAD $CMDLINE $TEST_TIMEOUT ${OUT##*/} $*"
+		# shellcheck disable=SC2086 # the emulator and its version
+		${MACHINE%% *} --version
+		(cd "$RESULTS/root" && find . -type f -exec sha256sum {} + | sort)
+		sha256sum <"$TOP/tools/lab/host.sh"
+		cat "$TOP"/tools/lab/verdict/logs.py "$TOP/tools/lab/splats" | sha256sum
+	} | hash_of
+}
+
+# take_cell TEST...: the results of an equal run, if there is one.
+take_cell()
+{
+	key=$(cell "$@")
+	kept=$CACHE/cells/$key
+	if [ -z "${AGAIN:-}" ] && [ -d "$kept" ]; then
+		cp -a "$kept/." "$RESULTS/"
+		date -r "$kept/kernel" '+%Y-%m-%d %H:%M' >"$RESULTS/taken"
+		touch "$kept"
+		step "$HOST, patches: $PATCHES: nothing has changed since $(cat "$RESULTS/taken"), whose results are taken (AGAIN=1 runs it again)"
+	else
+		echo "$key" >"$RESULTS/cell"
+		return 1
+	fi
 }
 
 run_tests()
@@ -141,18 +211,21 @@ run_tests()
 	mkdir -p "$RESULTS"
 	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS/kernel"
 	make_root
+	if [ -n "${REUSE:-}" ] && take_cell "$@"; then
+		rm -rf "$RESULTS/root"
+		return
+	fi
 	# A host that a test took down is booted again for those after it.
 	while [ $# -gt 0 ]; do
 		archive "$@"
-		limit=$((BOOT_TIMEOUT + $# * (TEST_TIMEOUT + 10)))
-		timed_out=0
-		boot "$limit" "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
-		end_when_silent $! || timed_out=$?
+		boot "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
+		watch_host $! $#
 		before=$#
-		left=$(results take "$RESULTS" "$timed_out" "$@")
+		left=$(results take "$RESULTS" "$hung" "$@")
 		# shellcheck disable=SC2086 # names of tests
 		set -- $left
 		[ $# -lt "$before" ] || break
+		[ -z "${DEADLINE:-}" ] || [ "$(date +%s)" -le "$DEADLINE" ] || break
 	done
 	for test; do
 		echo "died: the host did not come as far as this test, see $RESULTS/console" >"$RESULTS/$test.status"
@@ -164,7 +237,7 @@ run_tests()
 if [ -n "$SHELL_ONLY" ]; then
 	make_root
 	archive
-	(boot 86400 lab.shell)
+	(boot lab.shell)
 else
 	run_tests "$@"
 fi

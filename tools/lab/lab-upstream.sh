@@ -25,7 +25,7 @@ RESULTS=$(new_results "$BASE-upstream")
 
 # Twice the time that a test may take before it is listed as too slow, so that
 # one that just passes does not fail on a machine that is busy.
-export TEST_TIMEOUT="${TEST_TIMEOUT:-120}"
+export TEST_TIMEOUT="${TEST_TIMEOUT:-120}" LIMIT="${LIMIT:-7200}"
 
 each_base $BASE
 check_base "$BASE"

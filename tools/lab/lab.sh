@@ -8,7 +8,9 @@
 #   BASE='v7.3 v7.2'    which series, one after the other
 #   HOST='amd arm'      which hosts, of tools/lab/hosts
 #   ARCH=arm64          the same, by the architecture of their kernels
-#   TEST='a b'          which tests; all when it is empty
+#   TEST='a b'          which tests; all of LEVEL when it is empty
+#   LEVEL=full          not only the tests that prove the patches, but sweeps and storms, too
+#   AGAIN=1             also run what has not changed since it was as it must be
 #   PATCHES='none all'  which patches each host has: a slug stands for those up to and
 #                       with this one
 #   SURE=1              no red is left to chance (make interleave)
@@ -23,12 +25,18 @@
 
 . "$(dirname "$0")/../lib.sh"
 
-export START KERNEL="${KERNEL:-}" OPTIONS="${OPTIONS:-}"
+export START KERNEL="${KERNEL:-}" OPTIONS="${OPTIONS:-}" AGAIN="${AGAIN:-}"
 LAB=$TOP/tools/lab
 BASE=${BASE:-$(default_base)}
 TEST=${TEST:-}
+LEVEL=${LEVEL:-proof}
 PATCHES=${PATCHES:-none all}
 
+case $LEVEL in
+proof|full) ;;
+*)	die "unknown LEVEL=$LEVEL: choose from proof full" ;;
+esac
+[ -z "$TEST" ] || LEVEL=full
 [ "${1:-run}" = shell ] || each_base $BASE
 check_base "$BASE"
 results check || exit
@@ -55,7 +63,7 @@ done
 
 tests_of()
 {
-	known_tests "$BASE" "$1" | if [ -n "$TEST" ]; then
+	known_tests "$BASE" "$1" lab "$LEVEL" | if [ -n "$TEST" ]; then
 		grep -xF "$(printf '%s\n' $TEST)" || :
 	else
 		cat
@@ -82,6 +90,22 @@ lines_of()
 	done
 }
 
+# keep_cells: for REUSE, the results of each host on which all was as it must be.
+keep_cells()
+{
+	results good "$RESULTS" | while read -r name; do
+		key=$(cat "$RESULTS/$name/cell" 2>/dev/null) || continue
+		mkdir -p "$CACHE/cells"
+		rm -rf "$CACHE/cells/$key.tmp"
+		cp -a "$RESULTS/$name" "$CACHE/cells/$key.tmp"
+		rm -rf "$CACHE/cells/$key" "$CACHE/cells/$key.tmp/cell"
+		mv "$CACHE/cells/$key.tmp" "$CACHE/cells/$key"
+	done
+	# What no run has taken for a month.
+	[ ! -d "$CACHE/cells" ] || find "$CACHE/cells" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
+}
+
+bad=
 case ${1:-run} in
 shell)
 	set -- $PATCHES
@@ -98,6 +122,8 @@ for patches in $PATCHES; do
 	done
 done
 prepare "$BASE" "$(arches_of $HOST)" "$PATCHES"
+# Of parts each is another program, and a rate is of runs.
+[ -n "${PARTS:-}" ] || [ -n "${COUNT:-}" ] || export REUSE=1
 # What takes longest comes first: with the series no test ends early.
 for patches in $(printf '%s\n' $PATCHES | tac); do
 	for host in $HOST; do
@@ -110,6 +136,9 @@ for patches in $PATCHES; do
 	done
 done
 
-judge --base "$BASE" --hosts "$HOST" --variants "$PATCHES" --tests "$TEST" --sure "${SURE:-}" ||
+judge --base "$BASE" --hosts "$HOST" --variants "$PATCHES" --tests "$TEST" --sure "${SURE:-}" --level "$LEVEL" ||
+	bad=1
+keep_cells
+[ -z "$bad" ] ||
 	die "not every cell is as it must be: see above, and the logs in $RESULTS"
 step "every cell is as it must be"

@@ -78,7 +78,7 @@ def main():
 
     one = commands.add_parser("take", help="put away what one boot has said; print the tests that are left")
     one.add_argument("folder")
-    one.add_argument("timed_out")
+    one.add_argument("hung", help="why the host was ended, or nothing")
     one.add_argument("tests", nargs="*")
 
     one = commands.add_parser("join", help="put together FOLDER.1, FOLDER.2 ..., the parts of a host")
@@ -94,6 +94,10 @@ def main():
     one.add_argument("--patch", help="what this patch turns green, and nothing else; variants: without and with it")
     one.add_argument("--sure", default="", help="no red is left to chance")
     one.add_argument("--kind", default="lab")
+    one.add_argument("--level", default="full", choices=("proof", "full"))
+
+    one = commands.add_parser("good", help="of a run that is judged, the folders of hosts on which all is as it must be")
+    one.add_argument("folder")
 
     one = commands.add_parser("again", help="judge an old run again")
     one.add_argument("folder")
@@ -109,6 +113,7 @@ def main():
     one.add_argument("base")
     one.add_argument("host")
     one.add_argument("--kernel", default="lab", choices=("lab", "debian"))
+    one.add_argument("--level", default="full", choices=("proof", "full"))
     one.add_argument("--any", metavar="TEXT", help="of any base, those with a reason in which this text is")
 
     for name, text in (("proofs", "a line a proof: patch, host, test"), ("unproved", "patches without a proof or a reason"),
@@ -125,7 +130,7 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     args = parser.parse_args()
     if args.command == "take":
-        print("\n".join(logs.take(args.folder, args.timed_out, args.tests)))
+        print("\n".join(logs.take(args.folder, args.hung, args.tests)))
         return 0
     if args.command == "join":
         logs.join(args.folder)
@@ -137,6 +142,9 @@ def main():
         wrong = (kit.check_ktap if args.what == "ktap" else kit.check_junit)(args.folder)
         print("\n".join(wrong), end="\n" if wrong else "")
         return 1 if wrong else 0
+    if args.command == "good":
+        print("\n".join(report.good(args.folder)))
+        return 0
     if args.command == "upstream":
         run = upstream.Upstream(args.folder, args.list, args.hosts, args.variants)
         run.judge(args.record)
@@ -158,11 +166,11 @@ def main():
     unknown(getattr(args, "hosts", [getattr(args, "host", None)] if hasattr(args, "host") else []), tables)
     if args.command == "judge":
         run = Run(args.folder, tables, args.base, args.hosts, args.variants, args.tests, args.kernel, args.patch,
-                  bool(args.sure), args.kind)
+                  bool(args.sure), args.kind, args.level)
         return report.report(run, fresh=True)
     if args.command == "tests":
         bases = [args.base] + list(tables.series) if args.any is not None else [args.base]
-        tests = [test for base in bases for test in tables.tests(base, args.host, args.kernel)
+        tests = [test for base in bases for test in tables.tests(base, args.host, args.kernel, args.level)
                  if not args.any or any(row.test == test and args.host in row.hosts and args.any in row.reason.text
                                         and (not row.bases or base in row.bases) for row in tables.rows)]
         print("\n".join(dict.fromkeys(tests)))

@@ -130,7 +130,7 @@ class Tables(Case):
                 ("a_test amd\tthree\tbug\tx\tfirst", r"expect:5: unknown three in the field hosts"),
                 ("a_test \tamd\tthree\tbug\tx\tfirst", r"expect:5: a field is empty, or begins or ends with a blank"),
                 ("a_test\tamd\tthree\tbug\t\tfirst", r"expect:5: a field is empty"),
-                ("a_test\tamd\tthree\tbut\tx\tfirst", r"expect:5: unknown kind but: choose from pass bug "),
+                ("a_test\tamd\tthree\tbut\tx\tfirst", r"expect:5: unknown kind but: choose from pass sweep bug "),
                 ("a_test\tamd\tthree\tbug\tx\tfrist", r"expect:5: unknown frist in the field patches"),
                 ("a_test\tx68\tthree\tbug\tx\tfirst", r"expect:5: unknown x68 in the field hosts"),
                 ("a_test\tamd\tthree\tbug\tx\tfirst\tkasn", r"expect:5: unknown kasn in the field needs"),
@@ -364,10 +364,10 @@ class Lab(Case):
         self.bad("ERROR", "1 subtests failed, and the test ended with exit 0", variants=("none",))
 
     def test_the_end(self):
-        for status in ("hung", "panicked", "died", "exit 124", "exit 139"):
+        for status in ("hung: a CPU stalls", "panicked", "died", "exit 124", "exit 139"):
             with self.subTest(status):
                 self.with_series(status, "1..2", ok(1, "one"), ok(2, "two"))
-                self.bad("ERROR " + status, "the test did not come to its end: " + status)
+                self.bad("ERROR " + status.split(":")[0], "the test did not come to its end: " + status)
         os.remove(os.path.join(self.folder, "amd-all", "a_test.status"))
         self.bad("ERROR not run", "the test did not come to its end: not run")
 
@@ -520,7 +520,7 @@ class Patches(Case):
         self.assertRegex(self.said, "amd, patches: 2: the kernel reported: BUG: made up")
 
     def test_the_end(self):
-        self.after(status="hung")
+        self.after(status="hung: a CPU stalls")
         self.assertEqual(self.verdict(), (1, "red 1", "ERROR hung"))
 
     def test_red_for_a_later_patch(self):
@@ -535,18 +535,18 @@ class Patches(Case):
 class Boot(Case):
     """From the console of a boot to a file a test."""
 
-    def take(self, timed_out, *lines, tests=("a_test", "b_test")):
+    def take(self, hung, *lines, tests=("a_test", "b_test")):
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, "console.boot"), "w", encoding="utf-8") as out:
             out.write("".join(f"[    1.000000] {line}\r\n" for line in lines))
-        return logs.take(self.folder, timed_out, list(tests))
+        return logs.take(self.folder, hung, list(tests))
 
     def text(self, name):
         with open(os.path.join(self.folder, name), encoding="utf-8") as text:
             return text.read()
 
     def test_two_tests(self):
-        left = self.take("0", "kernel", "lab: begin a_test", "lab: ok 1 one", "WARNING: x", "lab: exit 1", "lab: end a_test",
+        left = self.take("", "kernel", "lab: begin a_test", "lab: ok 1 one", "WARNING: x", "lab: exit 1", "lab: end a_test",
                          "lab: begin b_test", "lab: exit 0", "lab: end b_test", "lab: done")
         self.assertEqual(left, [])
         self.assertEqual(self.text("a_test.status") + self.text("b_test.status"), "exit 1\nexit 0\n")
@@ -555,21 +555,22 @@ class Boot(Case):
         self.assertIn("lab: done\n", self.text("console"))
 
     def test_ends(self):
-        for timed_out, lines, status in (("0", (), "died"), ("124", (), "hung"), ("1", ("Kernel panic - not syncing",), "panicked"),
-                                         ("124", ("Kernel panic - not syncing",), "panicked")):
+        for hung, lines, status in (("", (), "died"), ("a CPU stalls", (), "hung: a CPU stalls"),
+                                    ("", ("Kernel panic - not syncing",), "panicked"),
+                                    ("a CPU stalls", ("Kernel panic - not syncing",), "panicked")):
             with self.subTest(status):
-                self.assertEqual(self.take(timed_out, "lab: begin a_test", *lines), ["b_test"])
+                self.assertEqual(self.take(hung, "lab: begin a_test", *lines), ["b_test"])
                 self.assertEqual(self.text("a_test.status"), status + "\n")
-        self.take("0", "lab: begin a_test", "lab: end a_test", "lab: done")
+        self.take("", "lab: begin a_test", "lab: end a_test", "lab: done")
         self.assertEqual(self.text("a_test.status"), "died\n")
 
     def test_what_a_host_sends(self):
         packed = base64.b64encode(gzip.compress(b"debug_locks: 1\n")).decode()
-        self.take("0", f"lab: file: lockdep_stats {packed[:20]}", f"lab: file: lockdep_stats {packed[20:]}", "lab: done")
+        self.take("", f"lab: file: lockdep_stats {packed[:20]}", f"lab: file: lockdep_stats {packed[20:]}", "lab: done")
         self.assertEqual(self.text("lockdep_stats"), "debug_locks: 1\n")
         self.assertNotIn("file:", self.text("console"))
         with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as said:
-            self.take("0", f"lab: file: lockdep {packed[:20]}")
+            self.take("", f"lab: file: lockdep {packed[:20]}")
         self.assertRegex(said.getvalue(), "the host did not send the whole of lockdep")
 
 

@@ -347,6 +347,14 @@ proof_tests()
 	refuses 'a record that make lab-patches has not written' 'patches/proved:[0-9]*: the lines are not sorted, ' "$WORK/project/tools/lab/results.py" check
 }
 
+# ran NAME COMMAND...: it is right, and the dummy host was started for it.
+ran()
+{
+	rm -f "$dummy/started"
+	accepts "$@"
+	accepts "$1: the host is started" test -e "$dummy/started"
+}
+
 # A host more is one file: its emulator is started as it says, in place of which is a
 # script here, and its results are in the table.
 one_file_is_a_host()
@@ -362,6 +370,7 @@ one_file_is_a_host()
 	touch "$dummy/cache/module/kernel/kvm_lifecycle.ko" "$dummy/cache/busybox/amd64" "$dummy/cache/tests/v7.3-x86/none"
 	cat >"$dummy/bin/dummy-emulator" <<-EOT
 		#!/bin/sh
+		[ "\$1" != --version ] || exit 0
 		echo "\$*" >"$dummy/started"
 		while [ "\$1" != -initrd ]; do shift; done
 		cpio -i --to-stdout --quiet modules/order <"\$2" >"$dummy/modules"
@@ -403,6 +412,40 @@ one_file_is_a_host()
 	accepts 'a host more: the tables have no mistake' "$WORK/project/tools/lab/results.py" check
 	accepts 'a host more: it is one file, and nothing else' \
 		sh -c '[ "$(diff -r "$1/tools" "$2/tools" --exclude=lib.sh)" = "Only in $2/tools/lab/hosts: dummy" ]' sh "$TOP" "$WORK/project"
+
+	# What has not changed is not run again.
+	rm "$dummy/started"
+	accepts 'cells: nothing has changed' $run
+	said 'cells: and it is said' '^Dummy with: of [0-9-]+ [0-9:]+, nothing has changed since$'
+	accepts 'cells: nor is the host started' test ! -e "$dummy/started"
+	ran 'cells: AGAIN=1' $run AGAIN=1
+	ran 'cells: other options' $run OPTIONS=-x
+	echo changed >"$dummy/cache/tests/v7.3-x86/none"
+	ran 'cells: a test has changed' $run
+	rm "$dummy/started"
+	touch "$dummy/cache/module/kernel/kvm_lifecycle.ko"
+	accepts 'cells: a file that is as it was' $run
+	accepts 'cells: and the host is not started' test ! -e "$dummy/started"
+	sed -i 's/^smp.*/smp		4/' "$WORK/project/tools/lab/hosts/dummy"
+	sed -i 's/ok 1 global/not ok 1 global/; s/exit 0/exit 1/' "$dummy/bin/dummy-emulator"
+	refuses 'cells: the host has changed, and its test fails' '^lab.sh: not every cell is as it must be' $run
+	rm "$dummy/started"
+	refuses 'cells: a failure is not kept' '^lab.sh: not every cell is as it must be' $run
+	accepts 'cells: and the host is started' test -e "$dummy/started"
+
+	# A host that hangs is ended, and by the cause of it.
+	sed -i "s/'exit 1' 'end xen_evtchn_target_test' done/'Sending NMI'/" "$dummy/bin/dummy-emulator"
+	cat >>"$dummy/bin/dummy-emulator" <<-'EOT'
+		[ -z "$STALLS" ] || echo '[ 2.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:'
+		while :; do echo '[ 2.0] it says a lot'; sleep 1; done
+	EOT
+	refuses 'hang: nothing ends' 'the test did not come to its end: hung: no test has begun or ended for 7 s' \
+		env TEST_TIMEOUT=2 GRACE=5 $run
+	refuses 'hang: a CPU stalls' 'the test did not come to its end: hung: a CPU stalls' env STALLS=1 GRACE=5 $run
+	said 'hang: a heartbeat' '^\[ *0:[0-9]+\] dummy, patches: all: xen_evtchn_target_test, for [0-9]+ s; 0 of 1 tests have ended$'
+	refuses 'hang: the limit of the run' 'the test did not come to its end: hung: the limit of the whole run is over' env LIMIT=1 $run
+	refuses 'LEVEL' '^lab.sh: unknown LEVEL=much: choose from proof full$' $run LEVEL=much
+
 	sed -i 's/^cpu/cpus/' "$WORK/project/tools/lab/hosts/dummy"
 	refuses 'a host more: a mistake in its file' '^results.py: tools/lab/hosts/dummy:7: unknown cpus: choose from label ' $run
 }

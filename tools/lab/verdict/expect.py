@@ -11,7 +11,8 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 
 FIELDS = "test hosts subtests kind reason patches needs bases note".split()
 REDS = ("bug", "assertion", "chance")
-KINDS = ("pass",) + REDS + ("skip", "open", "known")
+RUNS = ("pass", "sweep")
+KINDS = RUNS + REDS + ("skip", "open", "known")
 TOPICS = """generic-vcpu-creation svm-ga-log xen amd-iommu vgic-pre-init vgic-creation timers
             lock-docs parallel-creation selftests static-checks""".split()
 
@@ -223,7 +224,7 @@ class Tables:
                 self.rows.append(row)
         self.check_twice()
         for row in self.rows:
-            if not (row.kind == "pass" and not row.subtests) and \
+            if not (row.kind in RUNS and not row.subtests) and \
                not any(self.runs(row.test, host, base) for host in row.hosts for base in row.bases or self.series):
                 self.errors.append(f"{row.line}: no base runs {row.test} on {','.join(row.hosts)}: add a row with pass for it")
 
@@ -253,10 +254,12 @@ class Tables:
             return
         if not row.hosts:
             yield "a row names its hosts"
-        if not row.subtests and row.kind not in ("pass", "known"):
+        if not row.subtests and row.kind not in RUNS + ("known",):
             yield f"a row of the kind {row.kind} names its subtests"
-        if (row.reason == "-") != (row.kind == "pass"):
-            yield f"a row of the kind {row.kind} has {'no' if row.kind == 'pass' else 'a'} reason"
+        if row.subtests and row.kind == "sweep":
+            yield "a row of the kind sweep is for a whole test: - for subtests"
+        if (row.reason == "-") != (row.kind in RUNS):
+            yield f"a row of the kind {row.kind} has {'no' if row.kind in RUNS else 'a'} reason"
         if bool(row.patches) != (row.kind in REDS):
             yield f"a row of the kind {row.kind} names {'its' if row.kind in REDS else 'no'} patches"
         if row.kind == "chance" and not row.note.startswith("make "):
@@ -275,20 +278,22 @@ class Tables:
                 for host in row.hosts:
                     for sub in row.subtests or ["-"]:
                         key = (row.test, host, sub, base, row.kind, row.reason.text, tuple(row.needs))
-                        if row.kind in ("pass", "skip", "open"):
+                        if row.kind in RUNS + ("skip", "open"):
                             key = key[:5]
+                        if row.kind == "sweep":
+                            key = (*key[:4], "pass")
                         if key in seen and seen[key] is not row:
                             self.errors.append(f"{row.line}: the same as {seen[key].line} for {sub} on {host}, {base}")
                         seen[key] = row
 
     def runs(self, test, host, base):
-        return any(row.kind == "pass" and not row.subtests and row.test == test and host in row.hosts and
+        return any(row.kind in RUNS and not row.subtests and row.test == test and host in row.hosts and
                    (not row.bases or base in row.bases) for row in self.rows)
 
-    def tests(self, base, host, kernel="lab"):
-        """The tests of a host, in their order."""
+    def tests(self, base, host, kernel="lab", level="full"):
+        """The tests of a host, in their order; at the level "proof" without sweeps."""
         return [row.test for row in self.rows
-                if row.kind == "pass" and not row.subtests and host in row.hosts and
+                if row.kind in (RUNS if level == "full" else ("pass",)) and not row.subtests and host in row.hosts and
                 (not row.bases or base in row.bases) and
                 all(kernel in self.needs[need].kernels for need in row.needs)]
 

@@ -31,12 +31,13 @@ class Cell:
 class Run:
     """What was run, and where its results are."""
 
-    KEYS = ("base", "hosts", "variants", "tests", "kernel", "patch", "sure", "kind")
+    KEYS = ("base", "hosts", "variants", "tests", "kernel", "patch", "sure", "kind", "level")
 
-    def __init__(self, folder, tables, base, hosts, variants, tests=(), kernel="lab", patch=None, sure=False, kind="lab"):
+    def __init__(self, folder, tables, base, hosts, variants, tests=(), kernel="lab", patch=None, sure=False, kind="lab",
+                 level="full"):
         self.folder, self.tables, self.base = folder, tables, base
         self.hosts, self.variants, self.tests = list(hosts), list(variants), list(tests)
-        self.kernel, self.patch, self.sure, self.kind = kernel, patch, sure, kind
+        self.kernel, self.patch, self.sure, self.kind, self.level = kernel, patch, sure, kind, level
         self.series = tables.series[base]
 
     def about(self):
@@ -55,7 +56,7 @@ class Run:
         return set(self.series[:int(variant)])
 
     def tests_of(self, host):
-        tests = self.tables.tests(self.base, host, self.kernel)
+        tests = self.tables.tests(self.base, host, self.kernel, self.level)
         if self.patch:
             mine = {row.test for row, hosts in self.tables.proofs(self.base).get(self.patch, []) if host in hosts}
             tests = [test for test in tests if test in mine]
@@ -252,7 +253,7 @@ class Judge:
         total = self.ok + self.bad + self.skipped + self.absent
         if status not in ("exit 0", "exit 1"):
             cell.complain(f"the test did not come to its end: {status}")
-            cell.text = f"ERROR {status}"
+            cell.text = f"ERROR {status.split(':')[0]}"
             return
         if (status == "exit 1") != (self.bad > 0):
             cell.complain(f"{self.bad} subtests failed, and the test ended with {status}")

@@ -153,13 +153,13 @@ def split_console(lines):
         yield test, log, "panicked" if status == "panicked" else "died"
 
 
-def take(folder, timed_out, tests):
+def take(folder, hung, tests):
     """Put away what a boot has said, and return the tests that are still to be run."""
     boot = os.path.join(folder, "console.boot")
     console = list(lines_of(boot))
     for test, log, status in split_console(console):
-        if status == "died" and timed_out == "124":
-            status = "hung"
+        if status == "died" and hung:
+            status = "hung: " + hung
         texts = [STAMP.sub("", line) for line in log]
         write(os.path.join(folder, test + ".log"), "".join(line + "\n" for line in log))
         write(os.path.join(folder, test + ".ktap"), "".join(

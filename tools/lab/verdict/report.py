@@ -9,7 +9,7 @@ import re
 import time
 import xml.etree.ElementTree as ElementTree
 
-from .logs import write
+from .logs import lines_of, write
 
 
 def title(hosts, host, variant):
@@ -24,6 +24,20 @@ def table(run):
         rows.append([test] + [cell.text if cell else "-" for cell in cells])
     widths = [max([26 if i == 0 else 14] + [len(row[i]) for row in rows]) for i in range(len(rows[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def taken_text(run):
+    """The columns that were not run this time."""
+    lines = [f"{title(run.tables.hosts, host, variant)}: of {next(lines_of(run.path(host, variant, 'taken')))}, "
+             "nothing has changed since\n"
+             for variant in run.variants for host in run.hosts if os.path.exists(run.path(host, variant, "taken"))]
+    return "".join(lines)
+
+
+def good(folder):
+    """Of a run that is judged: HOST-VARIANT, where all is as it must be."""
+    with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+        return [name for name, ok in json.load(file)["columns"].items() if ok]
 
 
 def reds_text(run):
@@ -60,10 +74,17 @@ def chance_text(run):
     return text
 
 
+def columns(run):
+    """Each host with its patches: is all there as it must be?"""
+    wrong = {(host, variant) for host, variant, _ in run.console_complaints}
+    wrong.update((cell.host, cell.variant) for cell in run.cells.values() if not cell.ok or cell.complaints)
+    return {f"{host}-{variant}": (host, variant) not in wrong for variant in run.variants for host in run.hosts}
+
+
 def as_json(run):
     passed, failed = run.counts()
     return {
-        "run": run.about(), "passed": passed, "failed": failed, "complaints": run.complaints(),
+        "run": run.about(), "columns": columns(run), "passed": passed, "failed": failed, "complaints": run.complaints(),
         "chances": [chance._asdict() for chance in run.chances()],
         "cells": [{"test": cell.test, "host": cell.host, "variant": cell.variant, "cell": cell.text, "ok": cell.ok,
                    "complaints": [sentence for _, sentence in cell.complaints],
@@ -129,6 +150,7 @@ def report(run, keep=True, fresh=False):
     complaints = run.complaints()
     passed, failed = run.counts()
     print("\n" + table(run))
+    print(taken_text(run), end="")
     if complaints:
         print("\nnot as it must be:")
         print("\n".join("  " + sentence for sentence in complaints))
