@@ -207,8 +207,8 @@ check-hosts:
 ##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches of what has changed, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13
 .PHONY: test
 test:
-	@for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
-		echo "== make $$step"; \
+	@times=; for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
+		echo "== make $$step"; start=$$(date +%s); \
 		bases='$(or $(BASES),$(DEFAULT_BASE))'; host='$(HOST)'; arch='$(ARCH)'; \
 		case $$step in \
 		series-check) bases='$(or $(BASES),$(TEST_BASES))'; arch='x86 arm64' ;; \
@@ -216,7 +216,9 @@ test:
 		dkms-check) host=debian-13 ;; \
 		esac; \
 		$(MAKE) --no-print-directory $$step LEVEL=full BASES="$$bases" EACH=no CHANGED=1 ARCH="$$arch" HOST="$$host" || exit; \
-	done
+		times="$$times $$(($$(date +%s) - start)) $$step"; \
+	done; \
+	printf '%6d s  make %s\n' $$times
 
 ##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
 .PHONY: module
