@@ -325,6 +325,15 @@ class Lab(Case):
         self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three"))
         self.bad("WRONG", "three is declared as skipped, and was not")
 
+    def test_a_need_that_hosts_with_the_series_meet(self):
+        self.file("patches/needs", NEEDS + "leaks\tseries\tno leaks\n")
+        self.expect(EXPECT + "a_test\tamd\tthree\tpass\t-\t-\tleaks\n")
+        lines = ("1..3", "# one is bad", "not " + ok(1, "one"), ok(2, "two"), ok(3, "three", " # SKIP no leaks"))
+        self.without("exit 1", *lines)
+        self.good("red 1/3", variants=("none",))
+        self.with_series("exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three", " # SKIP no leaks"))
+        self.bad("WRONG", "three was skipped: no leaks")
+
     def test_the_test_as_a_whole_skips(self):
         self.with_series("exit 4", "1..0 # SKIP no such thing")
         self.bad("ERROR exit 4", "the test did not come to its end: exit 4")

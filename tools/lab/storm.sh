@@ -67,7 +67,7 @@ record()
 {
 	log=$RESULTS/$1-$PATCHES/$TEST.ktap
 	[ -f "$log" ] || return 0
-	grep -E '^(# (seeds|calls|known|[0-9]+:|the longest)|(not )?ok )' "$log" >"$log.tmp" || :
+	grep -E '^(# (seeds|calls|tables|known|[0-9]+:|the longest)|(not )?ok )' "$log" >"$log.tmp" || :
 	{
 		echo "# $BASE $1, patches: $PATCHES, options: $OPTIONS"
 		cat "$log.tmp"

@@ -309,15 +309,15 @@ class Tables:
                 found[mine[-1]].append((row, hosts))
         return collections.OrderedDict((slug, rows) for slug, rows in found.items() if rows)
 
-    def expectations(self, base, test, host, kernel="lab"):
-        return Expectations(self, base, test, host, kernel)
+    def expectations(self, base, test, host, *kernels):
+        return Expectations(self, base, test, host, kernels or ("lab",))
 
 
 class Expectations:
     """What one test has to show on one host of a base.  Of each red subtest: its rows, each
-    with those of its patches that the base has."""
+    with those of its patches that the base has.  A need is met by any of the kernels."""
 
-    def __init__(self, tables, base, test, host, kernel):
+    def __init__(self, tables, base, test, host, kernels):
         self.reds, self.skips, self.opens = {}, {}, {}
         self.known = []
         self.green = set()
@@ -325,7 +325,7 @@ class Expectations:
         for row in tables.rows:
             if row.test != test or host not in row.hosts or (row.bases and base not in row.bases):
                 continue
-            lacking = [tables.needs[need] for need in row.needs if kernel not in tables.needs[need].kernels]
+            lacking = [tables.needs[need] for need in row.needs if not set(kernels).intersection(tables.needs[need].kernels)]
             skip = next((need.reason for need in lacking if need.reason), None)
             mine = [slug for slug in series if slug in row.patches]
             if lacking and not skip:

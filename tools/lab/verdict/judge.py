@@ -66,7 +66,8 @@ class Run:
 
     def judge_test(self, test, host, variant):
         cell = Cell(test, host, variant)
-        expectations = self.tables.expectations(self.base, test, host, self.kernel)
+        kernels = [self.kernel] + ["series"] * (self.kernel == "lab" and variant.startswith("all"))
+        expectations = self.tables.expectations(self.base, test, host, *kernels)
         status = next(lines_of(self.path(host, variant, test + ".status")), "not run")
         log = Log(lines_of(self.path(host, variant, test + ".log")))
         judge = Judge(self, cell, expectations, self.applied(variant))

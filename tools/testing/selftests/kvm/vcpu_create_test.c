@@ -30,7 +30,6 @@
 #include <time.h>
 
 #include <sys/ioctl.h>
-#include <sys/utsname.h>
 
 #include "kselftest_harness.h"
 
@@ -500,25 +499,13 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 }
 
 #ifdef __aarch64__
-/* Since 7.3 creations and who needs all vCPUs wait for each other. */
-static bool all_vcpu_users_wait(void)
-{
-	int major = 0, minor = 0;
-	struct utsname name;
-
-	uname(&name);
-	TEST_ASSERT(sscanf(name.release, "%d.%d", &major, &minor) == 2,
-		    "No version in \"%s\"", name.release);
-	return major > 7 || (major == 7 && minor >= 3);
-}
-
 /*
  * A vCPU must not miss what is done to all vCPUs of the VM, e.g. all of them
- * have the in-kernel GIC or none has.  Before 7.3, this may be refused, but
- * not be done, while a vCPU is being built.
+ * have the in-kernel GIC or none has.  It is done once the vCPU is built, or
+ * refused while it is being built.
  */
 static void test_all_vcpus(struct __test_metadata *_metadata, struct create_test *t,
-			   const char *what, int (*fn)(struct create_test *t), bool never_early)
+			   const char *what, int (*fn)(struct create_test *t))
 {
 	struct racer c;
 	bool early;
@@ -534,16 +521,14 @@ static void test_all_vcpus(struct __test_metadata *_metadata, struct create_test
 
 	ASSERT_EQ(0, end_creator(_metadata, t, &c));
 
-	if (all_vcpu_users_wait()) {
-		EXPECT_EQ(0, r)
-			TH_LOG("%s while a vCPU is being built: %s", what, strerror(-r));
-	} else {
-		EXPECT_TRUE(!r || r == -EBUSY)
-			TH_LOG("%s while a vCPU is being built: %s", what, strerror(-r));
-	}
-	if (!r && never_early)
+	if (!r) {
 		EXPECT_FALSE(early)
 			TH_LOG("%s: done while a vCPU was being built", what);
+	} else {
+		EXPECT_TRUE(early && r == -EBUSY)
+			TH_LOG("%s, %s a vCPU was being built: %s", what,
+			       early ? "while" : "after", strerror(-r));
+	}
 }
 
 static int create_vgic(struct create_test *t)
@@ -562,7 +547,7 @@ TEST_F_TIMEOUT(create_once, vgic_meanwhile, SUBTEST_TIMEOUT_S)
 	if (__kvm_test_create_device(self->t.vm, KVM_DEV_TYPE_ARM_VGIC_V3))
 		SKIP(return, "KVM doesn't emulate a GICv3");
 
-	test_all_vcpus(_metadata, &self->t, "KVM_CREATE_DEVICE of a GICv3", create_vgic, true);
+	test_all_vcpus(_metadata, &self->t, "KVM_CREATE_DEVICE of a GICv3", create_vgic);
 }
 
 static int set_counter_offset(struct create_test *t)
@@ -572,14 +557,12 @@ static int set_counter_offset(struct create_test *t)
 	return __vm_ioctl(t->vm, KVM_ARM_SET_COUNTER_OFFSET, &offset) ? -errno : 0;
 }
 
-/* Before 7.3, this is done at any time, and a vCPU that is being built may undo it. */
 TEST_F_TIMEOUT(create_once, counter_offset_meanwhile, SUBTEST_TIMEOUT_S)
 {
 	if (!kvm_has_cap(KVM_CAP_COUNTER_OFFSET))
 		SKIP(return, "KVM doesn't support KVM_ARM_SET_COUNTER_OFFSET");
 
-	test_all_vcpus(_metadata, &self->t, "KVM_ARM_SET_COUNTER_OFFSET",
-		       set_counter_offset, all_vcpu_users_wait());
+	test_all_vcpus(_metadata, &self->t, "KVM_ARM_SET_COUNTER_OFFSET", set_counter_offset);
 }
 #endif
 

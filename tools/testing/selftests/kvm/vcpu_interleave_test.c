@@ -100,6 +100,10 @@
 /* How often A is done again if it was held too early, or the Bs came too late. */
 #define MAX_TRIES		4
 
+/* A B may come too late so often, or in this part of the holds that it came in time for. */
+#define MAX_LATE		4
+#define LATE_PART		4
+
 /* What is red goes on being red: enough is enough. */
 #define MAX_REDS		12
 
@@ -1810,10 +1814,15 @@ static const char *record_all(bool full)
 	return NULL;
 }
 
-/* In a process of its own, whose threads and files are gone afterwards. */
-static const char *record_in_process(bool full)
+/*
+ * In a process of its own, whose threads and files are gone afterwards.  Returns why
+ * nothing can be recorded here, or NULL.  A process that doesn't come to its end is
+ * no such reason, but a failure of all that follows: @failed says how it ended.
+ */
+static const char *record_in_process(const char *(*record)(bool full), bool full, char *failed,
+				     size_t size)
 {
-	static char *reason;
+	char *reason;
 	int status = 0;
 	pid_t pid;
 
@@ -1825,15 +1834,19 @@ static const char *record_in_process(bool full)
 		const char *missing;
 
 		alarm(RECORD_TIMEOUT_S);
-		missing = record_all(full);
+		missing = record(full);
 		if (missing)
 			snprintf(reason, REASON_SIZE, "%s", missing);
 		_exit(0);
 	}
-	waitpid(pid, &status, 0);
-	if (status)
-		snprintf(reason, REASON_SIZE, "the recording process has ended with 0x%x", status);
-	return reason[0] ? reason : NULL;
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid: %s", strerror(errno));
+	if (WIFSIGNALED(status))
+		snprintf(failed, size, "the recording process has ended with SIG%s",
+			 sigabbrev_np(WTERMSIG(status)) ?: "?");
+	else if (status)
+		snprintf(failed, size, "the recording process has ended with exit %d",
+			 WEXITSTATUS(status));
+	return !failed[0] && reason[0] ? reason : NULL;
 }
 
 /* The process that does it all, and may be killed.  Holds come in, results go out. */
@@ -2103,6 +2116,7 @@ static void print_matrix_row(const struct op_a *a, const struct func *f)
 }
 
 static const char *not_recorded;
+static char recording_failed[128];
 
 static void begin(struct __test_metadata *_metadata, struct interleave *t, const char *name)
 {
@@ -2115,6 +2129,7 @@ static void begin(struct __test_metadata *_metadata, struct interleave *t, const
 		;
 	t->a = &ops_a[i];
 	program = &programs[i];
+	ASSERT_STREQ("", recording_failed);
 	if (!missing)
 		missing = unusable(t->a);
 	if (missing)
@@ -2149,6 +2164,92 @@ FIXTURE_SETUP(interleave)
 FIXTURE_TEARDOWN(interleave)
 {
 	end(&self->i);
+}
+
+/* What is wrong with the recording of anything, and how that has to show. */
+static const char *record_badly(bool crash)
+{
+	if (crash)
+		raise(SIGSEGV);
+	_exit(KSFT_FAIL);
+}
+
+static const char *record_nothing(bool full)
+{
+	return "there is nothing";
+}
+
+TEST(recording)
+{
+	char failed[128] = "";
+
+	EXPECT_STREQ("there is nothing",
+		     record_in_process(record_nothing, false, failed, sizeof(failed)));
+	EXPECT_STREQ("", failed);
+	EXPECT_EQ(NULL, record_in_process(record_badly, false, failed, sizeof(failed)));
+	EXPECT_STREQ("the recording process has ended with exit 1", failed);
+	EXPECT_EQ(NULL, record_in_process(record_badly, true, failed, sizeof(failed)));
+	EXPECT_STREQ("the recording process has ended with SIGSEGV", failed);
+}
+
+/* The cells of a sweep in which a B came while A was held, and in which it came too late. */
+struct tally {
+	int met[MAX_BS];
+	int late[MAX_BS];
+};
+
+static void count_cells(struct tally *t, const char *cell)
+{
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(ops_b); i++) {
+		t->met[i] += cell[i] == CELL_DONE || cell[i] == CELL_WAITED || cell[i] == CELL_RED;
+		t->late[i] += cell[i] == CELL_LATE;
+	}
+}
+
+/* Which B shows too little for a sweep, or -1. */
+static int find_late_b(const struct tally *t)
+{
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(ops_b); i++) {
+		if (t->late[i] > MAX_LATE && t->late[i] > t->met[i] / LATE_PART)
+			return i;
+		if (t->late[i] && !t->met[i])
+			return i;
+	}
+	return -1;
+}
+
+TEST(tally)
+{
+	char cell[MAX_BS], *last = &cell[ARRAY_SIZE(ops_b) - 1];
+	struct tally t = {};
+	int i;
+
+	EXPECT_EQ(-1, find_late_b(&t));
+	memset(cell, CELL_UNREACHED, sizeof(cell));
+	count_cells(&t, cell);
+	EXPECT_EQ(-1, find_late_b(&t));
+	/* Never in time. */
+	*last = CELL_LATE;
+	count_cells(&t, cell);
+	EXPECT_EQ(last - cell, find_late_b(&t));
+	/* Once too late. */
+	*last = CELL_WAITED;
+	count_cells(&t, cell);
+	EXPECT_EQ(-1, find_late_b(&t));
+	/* More often than not. */
+	*last = CELL_LATE;
+	for (i = 0; i < MAX_LATE; i++)
+		count_cells(&t, cell);
+	EXPECT_EQ(last - cell, find_late_b(&t));
+	/* In some of very many. */
+	*last = CELL_DONE;
+	for (i = 0; i < LATE_PART * (MAX_LATE + 1); i++)
+		count_cells(&t, cell);
+	EXPECT_EQ(-1, find_late_b(&t));
 }
 
 /* The whole sweep, not a sample. */
@@ -2205,7 +2306,8 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 	bool full = wants_all();
 	struct hold h;
 	struct worker wk = {};
-	int i, g, n, nr, *order, nr_red = 0, nr_held = 0, nr_tried = 0;
+	int i, g, n, nr, b, *order, nr_red = 0, nr_held = 0, nr_tried = 0;
+	struct tally tally = {};
 	struct result res;
 	u64 start;
 	u32 all = 0;
@@ -2260,6 +2362,7 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 		}
 		nr_red += is_red;
 		nr_held += held;
+		count_cells(&tally, f->cell);
 		print_matrix_row(a, f);
 	}
 	expect_end(_metadata, &wk);
@@ -2273,6 +2376,10 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 		SKIP(return, "%s doesn't come through %s()", a->op.name, only);
 	EXPECT_LT(0, nr_held)
 		TH_LOG("%s was held nowhere, i.e. nothing was tested", a->op.name);
+	b = find_late_b(&tally);
+	EXPECT_EQ(-1, b)
+		TH_LOG("%s came in time in %d functions, and too late in %d", ops_b[b].name,
+		       tally.met[b], tally.late[b]);
 	free(order);
 }
 
@@ -2373,7 +2480,8 @@ int main(int argc, char *argv[])
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(programs != MAP_FAILED, "no memory");
 	if (!not_recorded)
-		not_recorded = record_in_process(wants_all());
+		not_recorded = record_in_process(record_all, wants_all(), recording_failed,
+						 sizeof(recording_failed));
 	ksft_print_msg("recorded in %llu ms\n", (unsigned long long)(now_ms() - start));
 
 	return test_harness_run(argc, argv);

@@ -11,9 +11,13 @@
  *  - the kernel has reported anything meanwhile;
  *  - a call doesn't return.  Only a vCPU's own calls may wait for a vCPU that is
  *    in KVM_RUN, which is interrupted only once all others have gone on without;
- *  - a call fails with an errno that isn't documented for it;
+ *  - a call fails with an errno that isn't listed for it;
  *  - hardware's table of a VM names a vCPU that the VM doesn't have (AVIC);
+ *  - its process doesn't come to its end, unless a call has it killed;
  *  - a process, a VM or a file descriptor is left behind.
+ *
+ * A storm begins with a tour of each theme, a program in which each of its calls
+ * has to succeed, and fails if it creates no VM and no vCPU afterwards.
  *
  * A program that fails is printed, and is then made smaller for as long as it
  * still fails.  It can be run again from its seed (-s) or from its text (-r).
@@ -149,12 +153,20 @@ struct watched {
 };
 
 #define MAX_OPS		96
+#define MAX_THEMES	12
+
+/* How often a tour may be run until each of its calls has succeeded. */
+#define TOUR_TRIES	5
 
 /* What outlives the process that runs a program. */
 static struct shared {
 	struct watched threads[MAX_THREADS];
-	u64 count[MAX_OPS][MAX_ERRNO];
+	u64 count[MAX_THEMES][MAX_OPS][MAX_ERRNO];
 	u64 vms, vcpus;
+	u64 closes;		/* of what was in a slot */
+	u64 tables_seen;	/* at the end of a program */
+	u64 tables_unseen;
+	int tables_error;	/* the last one */
 	u64 longest;		/* ms, of a call that nobody may hold up */
 	int longest_op;
 	int failed;		/* the first one says why */
@@ -189,6 +201,9 @@ struct thread {
 	pthread_t pthread;
 };
 
+/* The slot that this thread's call has looked at was empty. */
+static __thread bool slot_was_empty;
+
 static struct vm {
 	int fd;
 	int vcpus[NR_VCPUS];
@@ -211,18 +226,32 @@ static const char *no_preinit_regs;
 static u8 *guest_memory;
 #define GUEST_MEMORY	SZ_64K
 
+static void count_result(const struct program *p, int op, int err)
+{
+	u64 *count = &shared->count[p->theme][op][err < MAX_ERRNO ? err : MAX_ERRNO - 1];
+
+	__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+}
+
 /* ---- slots: whoever empties a slot closes what was in it ---- */
 
 static int look(int *slot)
 {
-	return __atomic_load_n(slot, __ATOMIC_SEQ_CST);
+	int fd = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
+
+	slot_was_empty |= fd < 0;
+	return fd;
 }
 
+/* Whoever has looked at the slot before finds that something was closed. */
 static int put(int *slot, int fd)
 {
 	int old = __atomic_exchange_n(slot, fd, __ATOMIC_SEQ_CST);
 
-	return old >= 0 && close(old) ? -errno : 0;
+	if (old < 0)
+		return 0;
+	__atomic_fetch_add(&shared->closes, 1, __ATOMIC_SEQ_CST);
+	return close(old) ? -errno : 0;
 }
 
 static int opened_into(int *slot, int fd)
@@ -1120,9 +1149,8 @@ static int do_pass(struct thread *t, const u64 *a)
 	int socks[2], r;
 	pid_t pid;
 
-	/* Without CONFIG_NET, there's not even the system call. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks))
-		return errno == EMFILE || errno == ENOMEM ? -errno : -EAFNOSUPPORT;
+		return -errno;
 	r = send_fd(socks[0], look(slot));
 	if (r)
 		goto out;
@@ -1213,7 +1241,7 @@ static int do_kill_twin(struct thread *t, const u64 *a)
 static int do_die(struct thread *t, const u64 *a)
 {
 	usleep(a[0]);
-	__atomic_fetch_add(&shared->count[t->p->calls[t->w->call].op][0], 1, __ATOMIC_RELAXED);
+	count_result(t->p, t->p->calls[t->w->call].op, 0);
 	kill(getpid(), SIGKILL);
 	return 0;
 }
@@ -1346,6 +1374,37 @@ static int do_pause_ga_log(struct thread *t, const u64 *a)
 }
 #endif
 
+/* ---- planted faults ---- */
+
+static int do_crash(struct thread *t, const u64 *a)
+{
+	raise(SIGSEGV);
+	return 0;
+}
+
+static int do_exit(struct thread *t, const u64 *a)
+{
+	_exit(KSFT_FAIL);
+}
+
+static int do_stay(struct thread *t, const u64 *a)
+{
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int do_fail_oddly(struct thread *t, const u64 *a)
+{
+	return -EXDEV;
+}
+
+/* Of a descriptor that nobody has closed. */
+static int do_fail_badly(struct thread *t, const u64 *a)
+{
+	return -EBADF;
+}
+
 /* ---- the table of calls ---- */
 
 /* Arguments: what one is called in a program, and what it may be. */
@@ -1418,18 +1477,25 @@ static const struct {
 /* What KVM_CREATE_VCPU says once the vGIC is initialized. */
 #ifdef __aarch64__
 #define VGIC_IS_INITIALIZED EBUSY
+#define NEVER_IRQCHIP	"it is a GICv2, which a GICv3 needn't have"
+#define NEVER_MSI	"an ITS takes no MSI without a device's ID"
 #else
 #define VGIC_IS_INITIALIZED 0
+#define NEVER_IRQCHIP	NULL
+#define NEVER_MSI	NULL
 #endif
 
-/* What any call may say: descriptors are guessed, and reused. */
+/* What any call may say. */
 static const int any_errnos[] = {
-	EBADF, EINVAL, ENOTTY, EINTR,
+	EINVAL, EINTR,
 #ifdef __aarch64__
 	EIO,	/* KVM_RUN of a VM whose vGIC isn't all there is the end of that VM */
 #endif
 	0,
 };
+
+/* And for a descriptor that is guessed, that isn't there, or that somebody has closed meanwhile. */
+static const int no_fd_errnos[] = { EBADF, ENOTTY, 0 };
 
 static const struct op {
 	const char *name;
@@ -1439,6 +1505,9 @@ static const struct op {
 	u8 kinds[MAX_ARGS];
 	bool may_wait;		/* for a vCPU in KVM_RUN */
 	bool no_init_no_ebusy;	/* never busy if no vGIC is ever initialized */
+	bool guesses;		/* a descriptor */
+	int success;		/* what is one as well, e.g. EINTR of KVM_RUN */
+	const char *never;	/* why it has no success */
 	const int *errnos;
 } ops[] = {
 	{ "create_vm", do_create_vm, ALWAYS, 3, { VM } },
@@ -1447,15 +1516,17 @@ static const struct op {
 	{ "create_vcpu", do_create_vcpu, ALWAYS, 10, { VM, VCPU, ID },
 	  ERRNOS(EEXIST, VGIC_IS_INITIALIZED) },
 	{ "close_vcpu", do_close_vcpu, ALWAYS, 4, { VM, VCPU } },
-	{ "run", do_run, ALWAYS, 5, { VM, VCPU, AT_ONCE }, .may_wait = true,
+	{ "run", do_run, ALWAYS, 5, { VM, VCPU, AT_ONCE }, .may_wait = true, .success = EINTR,
 	  ERRNOS(EAGAIN, EFAULT, ENODEV, ENOEXEC, EPERM, ENXIO, EBUSY, EACCES) },
 	{ "sleep", do_sleep, ALWAYS, 2, { US } },
 	{ "start", do_start, 0, 0, {}, ERRNOS(ETIMEDOUT) },
 	{ "meet", do_meet, ALWAYS, 4, {}, ERRNOS(ETIMEDOUT) },
 	{ "run_next", do_run_next, VCPUS | PAUSES, 8, { NEXT, AT_ONCE }, .may_wait = true,
+	  .guesses = true, .success = EINTR,
 	  ERRNOS(EAGAIN, EFAULT, ENODEV, ENOEXEC, EPERM, ENXIO, EBUSY, EACCES) },
-	{ "mp_state_next", do_mp_state_next, VCPUS | PAUSES, 4, { NEXT }, .may_wait = true },
-	{ "create_vcpu_next", do_create_vcpu_next, VCPUS, 3, { NEXT, ID },
+	{ "mp_state_next", do_mp_state_next, VCPUS | PAUSES, 4, { NEXT }, .may_wait = true,
+	  .guesses = true },
+	{ "create_vcpu_next", do_create_vcpu_next, VCPUS, 3, { NEXT, ID }, .guesses = true,
 	  ERRNOS(EEXIST, VGIC_IS_INITIALIZED) },
 	{ "get_mp_state", do_get_mp_state, VCPUS, 3, { VM, VCPU }, .may_wait = true },
 	{ "set_mp_state", do_set_mp_state, VCPUS | IRQS, 4, { VM, VCPU, STATE },
@@ -1466,7 +1537,8 @@ static const struct op {
 	{ "enable_cap", do_enable_cap, PARAMS | IRQS, 8, { VM, CAP },
 	  ERRNOS(EEXIST, EBUSY, EPERM, ENXIO) },
 	{ "set_param", do_set_param, PARAMS, 4, { PARAM, FLAG }, ERRNOS(ENOENT, EACCES, EPERM) },
-	{ "create_irqchip", do_create_irqchip, IRQS, 2, { VM }, ERRNOS(EEXIST, ENODEV) },
+	{ "create_irqchip", do_create_irqchip, IRQS, 2, { VM }, .never = NEVER_IRQCHIP,
+	  ERRNOS(EEXIST, ENODEV) },
 	{ "irqfd", do_irqfd, IRQS, 8, { VM, EVENTFD, GSI, DEASSIGN },
 	  ERRNOS(EAGAIN, EBUSY, ENOENT, ENODEV) },
 	{ "signal_eventfd", do_signal_eventfd, IRQS, 4, { EVENTFD }, ERRNOS(EAGAIN) },
@@ -1474,7 +1546,8 @@ static const struct op {
 	{ "ioeventfd", do_ioeventfd, IRQS, 4, { VM, EVENTFD, INDEX, DEASSIGN },
 	  ERRNOS(EEXIST, ENOENT) },
 	{ "set_routing", do_set_routing, IRQS, 5, { VM, NR, MSI } },
-	{ "signal_msi", do_signal_msi, IRQS, 4, { VM, DEST }, ERRNOS(EPERM, ENODEV) },
+	{ "signal_msi", do_signal_msi, IRQS, 4, { VM, DEST }, .never = NEVER_MSI,
+	  ERRNOS(EPERM, ENODEV) },
 	{ "irq_line", do_irq_line, IRQS | VGIC, 3, { VM, NR, FLAG }, ERRNOS(ENXIO, EBUSY) },
 #ifdef __x86_64__
 	{ "create_pit", do_create_pit, IRQS, 2, { VM }, ERRNOS(EEXIST, ENOENT) },
@@ -1524,8 +1597,7 @@ static const struct op {
 	{ "counter_offset", do_counter_offset, VCPUS | PARAMS, 2, { VM, US }, ERRNOS(EBUSY) },
 #endif
 	{ "fork", do_fork, PROCESSES, 3, { VM, HOW, US } },
-	/* EAFNOSUPPORT: without CONFIG_UNIX, that's what "take" is for. */
-	{ "pass", do_pass, PROCESSES, 4, { VM, VCPU_OR_VM, HOW, US }, ERRNOS(EAFNOSUPPORT) },
+	{ "pass", do_pass, PROCESSES, 4, { VM, VCPU_OR_VM, HOW, US } },
 	{ "take", do_take, PROCESSES, 4, { VM, VCPU_OR_VM, HOW, US } },
 	{ "twin", do_twin, PROCESSES, 4, { VM, ID, FLAG } },
 	{ "kill_twin", do_kill_twin, PROCESSES, 3, {}, ERRNOS(ESRCH) },
@@ -1535,9 +1607,15 @@ static const struct op {
 	{ "pin", do_pin, PAUSES | GA_LOG, 3, { CPU } },
 	{ "pause", do_pause, PAUSES, 10, { FUNCTION, PAUSE_US, HITS },
 	  ERRNOS(ENOENT, EOPNOTSUPP, EPERM, EBUSY) },
+	{ "crash", do_crash },
+	{ "exit", do_exit },
+	{ "stay", do_stay },
+	{ "fail_oddly", do_fail_oddly },
+	{ "fail_badly", do_fail_badly },
 };
 
 static_assert(ARRAY_SIZE(ops) <= MAX_OPS);
+static_assert(ARRAY_SIZE(themes) <= MAX_THEMES);
 
 /* It is done, in KVM_RUN, or may have to wait for who is. */
 static bool is_away(const struct program *p, struct watched *w)
@@ -1644,6 +1722,11 @@ static void add_beginning(struct program *p, u64 *state)
 		add_call(p, 0, "create_vm", 1, 0, 0);
 	for (i = 0; i < p->threads; i++)
 		add_call(p, i, "start", 0, 0, 0);
+}
+
+static bool is_of_theme(int op, int theme)
+{
+	return ops[op].weight && (ops[op].themes & (ALWAYS | themes[theme].calls));
 }
 
 static int random_op(u64 *state, u32 calls)
@@ -1901,6 +1984,123 @@ static const struct found {
 #endif
 };
 
+/*
+ * A tour: each call of a theme in an order, and with arguments, for which it succeeds.
+ * Lines with "+" are for all themes, the others for those that their call belongs to.
+ */
+static const char * const tour[] = {
+	"0 limit_fds on=0",
+	"+0 create_vm vm=1",
+	"0 create_vcpu_next below=1 id=0",
+	"+0 close_vm vm=1",
+	"+0 create_vm vm=0",
+	"0 set_memory vm=0 slot=0 on=0 at_once=1",
+	"0 set_param param=0 on=0",
+#ifdef __x86_64__
+	"+0 enable_cap vm=0 cap=3",
+	"0 set_tsc_khz vm=0 vcpu=3 khz=1000000",
+	"+0 create_vcpu vm=0 vcpu=0 id=0",
+	"0 mp_state_next below=1",
+	"0 run_next below=1 at_once=1",
+	"0 lapic vm=0 vcpu=0 dest=0",
+	"0 enable_synic vm=0 vcpu=0",
+	"0 nmi vm=0 vcpu=0",
+	"0 irqfd vm=0 eventfd=0 gsi=0 deassign=0",
+	"0 set_routing vm=0 nr=1 msi=1",
+	"0 create_vm vm=1",
+	"0 create_irqchip vm=1",
+	"0 create_pit vm=1",
+	"0 vm_state vm=1 chip=3",
+	"0 xen_config vm=0",
+	"0 xen_shared_info vm=0 on=1",
+	"0 xen_vcpu vm=0 vcpu=0 type=0",
+	"0 xen_target vm=0 port=0 vcpu=0 flags=0",
+	"0 xen_send vm=0 port=0 vcpu=0",
+	"0 ga_id vm=0",
+	"0 pause_ga_log us=1000",
+	"0 ga_log vm=0 vcpu=0 count=1 us=0",
+	"0 ga_log_stop",
+#endif
+#ifdef __aarch64__
+	"0 enable_cap vm=0 cap=0",
+	"+0 create_vcpu vm=0 vcpu=0 id=0",
+	"0 mp_state_next below=1",
+	"0 run_next below=1 at_once=1",
+	"+0 create_vgic vm=0",
+	"0 vgic_irqs vm=0 nr=64",
+	"+0 vgic_dist vm=0",
+	"+0 vgic_region vm=0 index=0 count=0",
+	"0 create_its vm=0",
+	"0 its_addr vm=0",
+	"+0 vcpu_init vm=0 vcpu=0 features=0",
+	"+0 vgic_init vm=0",
+	"0 its_ctrl vm=0 ctrl=0",
+	"0 its_reg vm=0 reg=0",
+	"0 gicd_iidr vm=0 on=1",
+	"0 vgic_reg vm=0 reg=0 vcpu=0 on=1",
+	"0 vgic_save vm=0",
+	"0 get_reg vm=0 vcpu=0 on=0",
+	"0 counter_offset vm=0 us=0",
+	"0 irqfd vm=0 eventfd=0 gsi=0 deassign=0",
+	"0 set_routing vm=0 nr=1 msi=0",
+#endif
+	"0 signal_eventfd eventfd=0",
+	"0 close_eventfd eventfd=0",
+	"0 ioeventfd vm=0 eventfd=1 index=0 deassign=0",
+	"0 signal_msi vm=0 dest=0",
+	"0 irq_line vm=0 nr=1 on=1",
+	"0 get_mp_state vm=0 vcpu=0",
+	"0 set_mp_state vm=0 vcpu=0 state=0",
+	"+0 run vm=0 vcpu=0 at_once=1",
+	"0 map_and_close vm=0 vcpu=0 us=0",
+	"+0 create_vcpu vm=0 vcpu=1 id=1",
+	"0 fork vm=0 how=0 us=0",
+	"0 take vm=0 vcpu=3 how=0 us=0",
+	"+0 create_vm vm=0",
+	"+0 create_vcpu vm=0 vcpu=1 id=1",
+	"0 pass vm=0 vcpu=1 how=0 us=0",
+	"0 pin cpu=0",
+	"0 pause function=kvm_arch_vcpu_destroy us=1000 hits=1",
+	"+0 create_vcpu vm=0 vcpu=2 id=2",
+	"+0 close_vcpu vm=0 vcpu=2",
+	"0 fail nth=30",
+	"+0 sleep us=0",
+	"+0 start",
+	"+1 start",
+	"+0 meet",
+	"+1 meet",
+	"1 twin vm=0 id=4 on=1",
+	"0 sleep us=200",
+	"0 kill_twin",
+	"0 sleep us=200",
+	"0 kill_twin",
+	"0 sleep us=1000",
+	"0 kill_twin",
+	"0 sleep us=1000",
+	"0 kill_twin",
+	"0 sleep us=3000",
+	"0 kill_twin",
+	"+0 start",
+	"+1 start",
+	"+0 destroy_vm vm=0",
+	"0 die us=0",
+};
+
+static void make_tour(struct program *p, int theme)
+{
+	const char *line;
+	char name[32];
+	int i;
+
+	*p = (struct program){ .theme = theme, .threads = 2, .rounds = 1 };
+	for (i = 0; i < (int)ARRAY_SIZE(tour); i++) {
+		line = tour[i] + (*tour[i] == '+');
+		TEST_ASSERT(sscanf(line, "%*u %31s", name) == 1, "tour: '%s'", line);
+		if (line != tour[i] || is_of_theme(op_of(name), theme))
+			TEST_ASSERT(parse_call(p, line), "tour: '%s'", line);
+	}
+}
+
 static void print_program(const struct program *p)
 {
 	char *text = program_text(p), *line, *next = text;
@@ -1935,11 +2135,13 @@ static bool is_in(const int *errnos, int err)
 	return false;
 }
 
-static bool is_expected(const struct op *op, int err, bool no_memory)
+static bool is_expected(const struct op *op, int err, bool no_memory, bool no_fd)
 {
 	if (op->no_init_no_ebusy && !no_preinit_regs && !vgic_may_be_initialized && err == EBUSY)
 		return false;
 	if (is_in(any_errnos, err) || is_in(op->errnos, err))
+		return true;
+	if (no_fd && is_in(no_fd_errnos, err))
 		return true;
 	/* An inode of tmpfs that can't be had is ENOSPC. */
 	if (no_memory && (err == ENOMEM || err == ENOSPC))
@@ -1961,11 +2163,13 @@ static void run_call(struct thread *t, int nr)
 	const struct call *c = &t->p->calls[nr];
 	const struct op *op = &ops[c->op];
 	struct watched *w = t->w;
-	bool armed = t->armed;
+	u64 closes = __atomic_load_n(&shared->closes, __ATOMIC_SEQ_CST);
+	bool armed = t->armed, no_fd;
 	char text[128], key[64];
 	u64 ms;
 	int r;
 
+	slot_was_empty = false;
 	begins(w, nr);
 	r = op->fn(t, c->arg);
 	__atomic_store_n(&w->doing, BETWEEN, __ATOMIC_SEQ_CST);
@@ -1977,13 +2181,10 @@ static void run_call(struct thread *t, int nr)
 		shared->longest = ms;
 		shared->longest_op = c->op;
 	}
-	if (r >= 0) {
-		__atomic_fetch_add(&shared->count[c->op][0], 1, __ATOMIC_RELAXED);
-		return;
-	}
-	__atomic_fetch_add(&shared->count[c->op][-r < MAX_ERRNO ? -r : MAX_ERRNO - 1], 1,
-			   __ATOMIC_RELAXED);
-	if (!is_expected(op, -r, armed)) {
+	count_result(t->p, c->op, r < 0 ? -r : 0);
+	no_fd = op->guesses || slot_was_empty ||
+		__atomic_load_n(&shared->closes, __ATOMIC_SEQ_CST) != closes;
+	if (r < 0 && !is_expected(op, -r, armed, no_fd)) {
 		call_text(text, sizeof(text), c);
 		snprintf(key, sizeof(key), "%s %s", op->name, ret_name(r));
 		failed(key, "unexpected errno: %s: %s", text, ret_name(r));
@@ -2010,15 +2211,32 @@ static void *thread_fn(void *arg)
 	return NULL;
 }
 
+static void count_table(int err)
+{
+	if (!err) {
+		shared->tables_seen++;
+	} else {
+		shared->tables_unseen++;
+		shared->tables_error = err;
+	}
+}
+
 #ifdef __x86_64__
 /* With nobody at it any more, each entry of a VM's table is that of a vCPU that it has. */
 static void check_tables(void)
 {
+	bool avic = kvm_lifecycle_available("avic");
 	struct avic_state a;
-	int i, j, n;
+	int i, j, n, r;
 
 	for (i = 0; i < NR_VMS; i++) {
-		if (vms[i].fd < 0 || avic_read(vms[i].fd, &a))
+		if (vms[i].fd < 0)
+			continue;
+		r = avic ? avic_read(vms[i].fd, &a) : -EOPNOTSUPP;
+		count_table(-r);
+		if (avic && r)
+			failed("no table", "AVIC's table can't be read: %s", ret_name(r));
+		if (r)
 			continue;
 		for (n = 0; n < a.nr_entries; n++) {
 			for (j = 0; j < a.nr_vcpus; j++) {
@@ -2036,16 +2254,20 @@ static void check_tables(void)
 static void check_tables(void)
 {
 	u64 attr, val;
+	int i, r;
 	u32 id;
-	int i;
 
 	for (i = 0; i < NR_VMS; i++) {
-		for (id = 0; id < 16; id++) {
+		for (id = 0; id < 16 && vms[i].gic >= 0; id++) {
 			attr = (u64)id << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT | ICC_CTLR_EL1;
 			val = 0;
-			if (vms[i].gic < 0 ||
-			    device_attr(vms[i].gic, false, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, attr,
-					&val))
+			r = device_attr(vms[i].gic, false, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, attr,
+					&val);
+			/* There's no such vCPU. */
+			if (r == -EINVAL)
+				continue;
+			count_table(-r);
+			if (r)
 				continue;
 			if ((val >> 8 & 7) == 7)
 				failed("vgic_reset",
@@ -2091,8 +2313,11 @@ static void __noreturn run_in_child(const struct program *p)
 	run_size = ioctl(dev_kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	guest_memory = mmap(NULL, GUEST_MEMORY, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (dev_kvm < 0 || (ssize_t)run_size <= 0 || guest_memory == MAP_FAILED)
+	if (dev_kvm < 0 || (ssize_t)run_size <= 0 || guest_memory == MAP_FAILED) {
+		failed("beginning", "no program was run: " KVM_DEV_PATH " %d, kvm_run %zd, memory %p: %s",
+		       dev_kvm, (ssize_t)run_size, guest_memory, strerror(errno));
 		_exit(KSFT_FAIL);
+	}
 	for (i = 0; i < NR_VMS; i++) {
 		vms[i].fd = NO_FD;
 		for (j = 0; j < NR_VCPUS; j++)
@@ -2112,8 +2337,11 @@ static void __noreturn run_in_child(const struct program *p)
 			.ga_log = NO_FD,
 			.nth = NO_FD,
 		};
-		if (pthread_create(&threads[i].pthread, NULL, thread_fn, &threads[i]))
+		errno = pthread_create(&threads[i].pthread, NULL, thread_fn, &threads[i]);
+		if (errno) {
+			failed("beginning", "no program was run: no thread: %s", strerror(errno));
 			_exit(KSFT_FAIL);
+		}
 	}
 	for (i = 0; i < p->threads; i++)
 		pthread_join(threads[i].pthread, NULL);
@@ -2334,13 +2562,30 @@ static void stuck_call(const struct program *p, pid_t pid, struct watched *w, un
 	print_stack(w->tid);
 }
 
+/* How a program's process ends that nobody has killed. */
+static void expect_end(const struct program *p, int status, struct failure *f)
+{
+	char key[32];
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == KSFT_PASS)
+		return;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && has_call(p, "die"))
+		return;
+	if (WIFSIGNALED(status))
+		snprintf(key, sizeof(key), "SIG%s", sigabbrev_np(WTERMSIG(status)) ?: "?");
+	else
+		snprintf(key, sizeof(key), "exit %d", WEXITSTATUS(status));
+	fails(f, key, "the process that runs the program has ended with %s", key);
+}
+
 /* Run a program once.  Returns true if nothing is wrong with it. */
 static bool run_program(const struct program *p, unsigned int stuck_s, struct failure *f)
 {
 	int vms_before = count_vms(), uses_before = count_uses(), fds_before = count_fds();
+	pid_t pid, ended = 0;
 	u64 start = now_ms();
 	struct watched *w;
-	pid_t pid;
+	int status = 0;
 
 	f->key[0] = '\0';
 	memset(shared->threads, 0, sizeof(shared->threads));
@@ -2352,7 +2597,7 @@ static bool run_program(const struct program *p, unsigned int stuck_s, struct fa
 	if (!pid)
 		run_in_child(p);
 
-	while (!f->key[0] && !waitpid(pid, NULL, WNOHANG)) {
+	while (!f->key[0] && !(ended = waitpid(pid, &status, WNOHANG))) {
 		w = watch(p, pid, stuck_s);
 		if (w)
 			stuck_call(p, pid, w, stuck_s, f);
@@ -2378,6 +2623,8 @@ static bool run_program(const struct program *p, unsigned int stuck_s, struct fa
 	check_kmsg(f);
 	if (shared->failed)
 		fails(f, shared->key, "%s", shared->why);
+	if (ended == pid)
+		expect_end(p, status, f);
 	return !f->key[0];
 }
 
@@ -2500,17 +2747,29 @@ static void print_counts(void)
 	char line[512];
 	int i, err, len;
 
-	for (i = 0; i < (int)ARRAY_SIZE(ops); i++) {
+	/* What is planted isn't among a storm's calls. */
+	for (i = 0; i < op_of("crash"); i++) {
 		len = snprintf(line, sizeof(line), "calls: %s", ops[i].name);
 		for (err = 0; err < MAX_ERRNO && len < (int)sizeof(line) - 32; err++) {
-			if (!shared->count[i][err])
-				continue;
-			len += snprintf(line + len, sizeof(line) - len, " %s %llu",
-					err ? strerrorname_np(err) ?: "?" : "done",
-					(unsigned long long)shared->count[i][err]);
+			u64 nr = 0;
+			int theme;
+
+			for (theme = 0; theme < (int)ARRAY_SIZE(themes); theme++)
+				nr += shared->count[theme][i][err];
+			if (nr)
+				len += snprintf(line + len, sizeof(line) - len, " %s %llu",
+						err ? strerrorname_np(err) ?: "?" : "done",
+						(unsigned long long)nr);
 		}
 		ksft_print_msg("%s\n", line);
 	}
+	len = snprintf(line, sizeof(line), "tables: looked at %llu",
+		       (unsigned long long)shared->tables_seen);
+	if (shared->tables_unseen)
+		snprintf(line + len, sizeof(line) - len, ", not at %llu: %s",
+			 (unsigned long long)shared->tables_unseen,
+			 ret_name(-shared->tables_error));
+	ksft_print_msg("%s\n", line);
 	print_known();
 	ksft_print_msg("the longest call took %llu ms: %s\n", (unsigned long long)shared->longest,
 		       ops[shared->longest_op].name);
@@ -2555,6 +2814,112 @@ static bool same_seed_same_program(void)
 					       themes[theme].name, text, again);
 			free(text);
 			free(again);
+		}
+	}
+	return ok;
+}
+
+static u64 successes(int theme, int op)
+{
+	const u64 *count = shared->count[theme][op];
+
+	return count[0] + (ops[op].success ? count[ops[op].success] : 0);
+}
+
+/* Which calls of a theme have never succeeded, with what they returned.  Returns their number. */
+static int list_failures(char *buf, size_t size, int theme)
+{
+	int op, err, len = 0, nr = 0;
+
+	buf[0] = '\0';
+	for (op = 0; op < (int)ARRAY_SIZE(ops); op++) {
+		if (!is_of_theme(op, theme) || ops[op].never || successes(theme, op))
+			continue;
+		nr++;
+		if (len > (int)size - 64)
+			continue;
+		len += snprintf(buf + len, size - len, " %s (", ops[op].name);
+		for (err = 1; err < MAX_ERRNO && !shared->count[theme][op][err]; err++)
+			;
+		len += snprintf(buf + len, size - len, "%s)",
+				err < MAX_ERRNO ? ret_name(-err) : "not called");
+	}
+	return nr;
+}
+
+/*
+ * Each call of a theme can succeed.  What takes two threads may take more than one
+ * trial, but nothing may go wrong in any of them.
+ */
+static bool try_tour(int theme, struct failure *f)
+{
+	struct program p;
+	char list[384];
+	int i;
+
+	make_tour(&p, theme);
+	for (i = 0; i < TOUR_TRIES; i++) {
+		if (!try_program(&p, 0, f))
+			return false;
+		if (!list_failures(list, sizeof(list), theme))
+			return true;
+	}
+	print_program(&p);
+	fails(f, "tour", "the tour of %s: no success of%s", themes[theme].name, list);
+	return false;
+}
+
+/* After the tour, a theme has gone on to create VMs and vCPUs. */
+static bool try_floor(int theme, const u64 *of_tour, struct failure *f)
+{
+	u64 vms = successes(theme, op_of("create_vm")) - of_tour[0];
+	u64 vcpus = successes(theme, op_of("create_vcpu")) - of_tour[1];
+
+	if (vms && vcpus)
+		return true;
+	fails(f, "floor", "the storm of %s: %llu VMs and %llu vCPUs were created, want one of each",
+	      themes[theme].name, (unsigned long long)vms, (unsigned long long)vcpus);
+	return false;
+}
+
+/* Programs that are wrong, and how that has to show. */
+static const struct {
+	const char *call;
+	const char *key;
+	unsigned int stuck_s;
+} planted[] = {
+	{ "crash", "SIGSEGV", STUCK_S },
+	{ "exit", "exit 1", STUCK_S },
+	{ "stay", "stuck stay", STUCK_AGAIN_S },
+	{ "fail_oddly", "fail_oddly -1 (EXDEV)", STUCK_S },
+	{ "fail_badly", "fail_badly -1 (EBADF)", STUCK_S },
+};
+
+static bool find_planted_faults(void)
+{
+	struct program p = { .threads = 1, .rounds = 1, .nr = 1 };
+	u64 none[2] = {};
+	struct failure f;
+	bool ok = true;
+	char list[384];
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(planted); i++) {
+		p.calls[0].op = op_of(planted[i].call);
+		if (run_program(&p, planted[i].stuck_s, &f) || strcmp(f.key, planted[i].key)) {
+			ksft_print_msg("planted %s: want '%s', got '%s'\n", planted[i].call,
+				       planted[i].key, f.key);
+			ok = false;
+		}
+	}
+	/* Nothing has been done yet that a storm is to do. */
+	memset(shared->count, 0, sizeof(shared->count));
+	for (i = 0; i < (int)ARRAY_SIZE(themes); i++) {
+		f.key[0] = '\0';
+		if (!list_failures(list, sizeof(list), i) || try_floor(i, none, &f)) {
+			ksft_print_msg("%s: no call has succeeded, and that is enough\n",
+				       themes[i].name);
+			ok = false;
 		}
 	}
 	return ok;
@@ -2607,13 +2972,25 @@ static bool is_over(const struct options *o, u64 start, u64 seed)
 	return seed > o->seed && timed_out(start, o->time_s);
 }
 
-/* A program of each theme in turn.  A theme ends with its first failure. */
+/* The tours, then a program of each theme in turn.  A theme ends with its first failure. */
 static void storm(const struct options *o, const bool *wanted, bool *ok, struct failure *f)
 {
-	u64 start = now_ms(), said = start, seed = o->seed;
-	int theme = 0, skipped = 0;
+	u64 start, said, seed = o->seed, of_tour[ARRAY_SIZE(themes)][2];
+	int theme, skipped = 0;
 	struct program p;
 
+	memset(shared->count, 0, sizeof(shared->count));
+	for (theme = 0; theme < (int)ARRAY_SIZE(themes); theme++) {
+		if (!wanted[theme])
+			continue;
+		progress_theme = themes[theme].name;
+		ok[theme] = try_tour(theme, &f[theme]);
+		of_tour[theme][0] = successes(theme, op_of("create_vm"));
+		of_tour[theme][1] = successes(theme, op_of("create_vcpu"));
+	}
+
+	theme = 0;
+	start = said = now_ms();
 	while (skipped < (int)ARRAY_SIZE(themes) && !is_over(o, start, seed)) {
 		if (wanted[theme] && ok[theme]) {
 			skipped = 0;
@@ -2635,6 +3012,10 @@ static void storm(const struct options *o, const bool *wanted, bool *ok, struct 
 	print_progress(start, seed);
 	ksft_print_msg("seeds %llu to %llu, the last one perhaps not of each theme\n",
 		       (unsigned long long)o->seed, (unsigned long long)seed - !theme);
+	for (theme = 0; theme < (int)ARRAY_SIZE(themes); theme++) {
+		if (wanted[theme] && ok[theme])
+			ok[theme] = try_floor(theme, of_tour[theme], &f[theme]);
+	}
 }
 
 static void usage(const char *name)
@@ -2741,8 +3122,8 @@ int main(int argc, char *argv[])
 	}
 
 	ksft_print_header();
-	ksft_set_plan(o.replay ? 1 : o.theme ? 1 + ARRAY_SIZE(found) + 1 :
-		      1 + ARRAY_SIZE(found) + ARRAY_SIZE(themes));
+	ksft_set_plan(o.replay ? 1 : o.theme ? 2 + ARRAY_SIZE(found) + 1 :
+		      2 + ARRAY_SIZE(found) + ARRAY_SIZE(themes));
 	kmsg = kmsg_open();
 	if (kmsg < 0)
 		ksft_exit_skip("/dev/kmsg: %s\n", strerror(-kmsg));
@@ -2784,6 +3165,7 @@ int main(int argc, char *argv[])
 		wanted[i] = !missing[i];
 	}
 	ksft_test_result(same_seed_same_program(), "same_seed_same_program\n");
+	ksft_test_result(find_planted_faults(), "planted_faults\n");
 	for (i = 0; i < (int)ARRAY_SIZE(found); i++) {
 		const char *reason = found_missing(&found[i]);
 
