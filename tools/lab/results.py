@@ -122,7 +122,7 @@ def main():
         one.add_argument("base")
     one = commands.add_parser("check", help="the tables and the list of reports have no mistake")
     one.add_argument("--pages", action="store_true", help="nor have the pages that quote them")
-    commands.add_parser("splats", help="the list of reports, as kvm_lifecycle.h has it")
+    commands.add_parser("splats", help="the list of reports, as lib/kmsg.c has it")
     one = commands.add_parser("kit", help="what the kit for real hosts leaves is valid")
     one.add_argument("what", choices=("ktap", "junit"))
     one.add_argument("folder")

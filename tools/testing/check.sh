@@ -903,8 +903,8 @@ names_are_targets()
 
 kmsg_is_read()
 {
-	sed -n '/^static inline bool kmsg_\(is\|find\)_splat(/,/^}/p' \
-		"$TOP/tools/testing/selftests/kvm/include/kvm_lifecycle.h" >"$WORK/kmsg.h" &&
+	sed -n '/^\(static \)\?bool kmsg_\(is\|find\)_splat(/,/^}/p' \
+		"$TOP/tools/testing/selftests/kvm/lib/kmsg.c" >"$WORK/kmsg.h" &&
 	gcc -Wall -Wextra -Werror -I"$WORK" -o "$WORK/kmsg" "$TOP/tools/testing/kmsg.c" &&
 	"$WORK/kmsg"
 }

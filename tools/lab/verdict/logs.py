@@ -229,7 +229,7 @@ class Console:
 
 # The list of reports, as the C tests have it.
 
-HEADER = "tools/testing/selftests/kvm/include/kvm_lifecycle.h"
+HEADER = "tools/testing/selftests/kvm/lib/kmsg.c"
 
 
 def splats_in_c():

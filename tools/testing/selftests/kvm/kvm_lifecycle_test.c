@@ -22,7 +22,7 @@
 
 #include "kvm_util.h"
 #include "test_util.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 
 #define SUBTEST_TIMEOUT_S	60
 

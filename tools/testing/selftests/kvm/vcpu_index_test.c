@@ -21,7 +21,7 @@
 #include "kvm_util.h"
 #include "test_util.h"
 #include "processor.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 #ifdef __x86_64__
 #include "hyperv.h"
 #include "svm_util.h"

@@ -45,7 +45,7 @@
 #include "kvm_util.h"
 #include "test_util.h"
 #include "processor.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 #include "func_trace.h"
 #ifdef __aarch64__
 #include "gic_v3.h"

@@ -39,7 +39,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "kselftest_harness.h"
+#include "kselftest.h"
 
 #include <linux/sizes.h>
 
@@ -47,9 +47,6 @@
 #include "test_util.h"
 #include "processor.h"
 #include "kvm_lifecycle.h"
-
-/* Programs are judged from outside: there's no use for what runs TEST(). */
-static int __maybe_unused test_harness_run(int argc, char **argv);
 
 #define NR_VMS		2
 #define NR_VCPUS	3
@@ -2314,8 +2311,8 @@ static void __noreturn run_in_child(const struct program *p)
 	guest_memory = mmap(NULL, GUEST_MEMORY, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (dev_kvm < 0 || (ssize_t)run_size <= 0 || guest_memory == MAP_FAILED) {
-		failed("beginning", "no program was run: " KVM_DEV_PATH " %d, kvm_run %zd, memory %p: %s",
-		       dev_kvm, (ssize_t)run_size, guest_memory, strerror(errno));
+		failed("beginning", "no program was run: %s, or its memory: %s", KVM_DEV_PATH,
+		       strerror(errno));
 		_exit(KSFT_FAIL);
 	}
 	for (i = 0; i < NR_VMS; i++) {
@@ -2990,7 +2987,8 @@ static void storm(const struct options *o, const bool *wanted, bool *ok, struct 
 	}
 
 	theme = 0;
-	start = said = now_ms();
+	start = now_ms();
+	said = start;
 	while (skipped < (int)ARRAY_SIZE(themes) && !is_over(o, start, seed)) {
 		if (wanted[theme] && ok[theme]) {
 			skipped = 0;

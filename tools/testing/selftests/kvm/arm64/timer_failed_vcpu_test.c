@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"

@@ -31,7 +31,7 @@
 #include "kvm_util.h"
 #include "test_util.h"
 #include "processor.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 
 /* Emulated hosts with all of the kernel's debugging need most of it. */
 #define SUBTEST_TIMEOUT_S	180

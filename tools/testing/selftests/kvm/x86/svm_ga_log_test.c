@@ -18,6 +18,7 @@
  * PCI address is in the environment variable PCI, there are entries of the IOMMU
  * itself as well: those of the device's interrupts, for a vCPU that is halted.
  */
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@
 #include "kvm_util.h"
 #include "test_util.h"
 #include "processor.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 #include "nvme_vfio.h"
 
 /* Emulated hosts with all of the kernel's debugging need most of it. */

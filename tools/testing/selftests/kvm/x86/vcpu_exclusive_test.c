@@ -23,7 +23,7 @@
 #include "test_util.h"
 #include "processor.h"
 #include "hyperv.h"
-#include "kvm_lifecycle.h"
+#include "kvm_lifecycle_harness.h"
 
 /* Emulated hosts with all of the kernel's debugging need most of it. */
 #define SUBTEST_TIMEOUT_S	60
