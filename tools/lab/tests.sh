@@ -10,6 +10,7 @@
 # its makefile builds, in $CACHE/tests/upstream-BASE-ARCH.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/series/series.sh"
 
 BASE=$1 ARCH=$2 SUITE=${3:-}
 arch_env "$ARCH"
@@ -25,15 +26,16 @@ if [ "$FROM" != "$BASE" ] && [ -z "$SUITE" ]; then
 fi
 
 LOG=$CACHE/logs/tests-$NAME.log
-SELFTESTS=$TOP/tools/testing/selftests/kvm
 COMMIT=refs/tags/base
 [ -n "$SUITE" ] || COMMIT=$(git -C "$TREE" rev-parse -q --verify refs/tags/series || echo refs/tags/base)
-NAMES=$(cd "$SELFTESTS" && ls ./*.c "$ARCH"/*.c 2>/dev/null | sed 's#^\./##; s#\.c$##' | paste -sd' ')
+# Those of Makefile.kvm, and the one that is about the module.
+NAMES=$({ sed -n "s/^Make: TEST_GEN_PROGS_$KARCH += \([^ ]*\).*/\1/p" "$TOP"/patches/selftests/[0-9]*
+	echo "${NOT_CARRIED%.c}"; } | paste -sd' ')
 
 KEY=$( {
 	git -C "$TREE" ls-tree "$COMMIT" tools/testing/selftests/ tools/ include/uapi "arch/$KARCH/include/uapi" |
 	grep -v -E '	tools/testing$'
-	[ -n "$SUITE" ] || hash_files $(find "$SELFTESTS" -type f | sort)
+	[ -n "$SUITE" ] || { echo "$NAMES"; hash_files $(find "$TOP/$SELFTESTS" -type f | sort); }
 	"${CROSS}gcc" --version | head -n 1
 	sed -n '/^build_tests/,/^}/p' "$0"
 } | hash_of)
@@ -47,7 +49,7 @@ build_tests()
 	git -C "$TREE" archive "$COMMIT" tools/arch tools/build tools/include tools/scripts \
 		tools/lib tools/testing/selftests scripts "arch/$KARCH/tools" \
 		include/linux 'drivers/dma/*.h' 'drivers/net/ethernet/intel/*.h' | tar -xf - -C "$src" || return
-	[ -n "$SUITE" ] || cp -r "$SELFTESTS/." "$src/tools/testing/selftests/kvm/" || return
+	[ -n "$SUITE" ] || cp -r "$TOP/$SELFTESTS/." "$src/$SELFTESTS/" || return
 	kmake "$ARCH" "$TREE" "$OUT.tmp/headers" INSTALL_HDR_PATH="$OUT.tmp/usr" headers_install || return
 	if [ -n "$SUITE" ]; then
 		set -- all
