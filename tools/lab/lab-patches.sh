@@ -9,7 +9,7 @@
 #
 #   PATCH='svm-ga-log-wakeup xen-evtchn-target'   these patches alone
 #   CHANGED=1   those alone that are not as patches/proved has them: the patch, its rows
-#               in patches/expect, or its test
+#               in patches/expect, or its test, i.e. all files of the test's own patch
 #   CHANGED=list   print their lines for that file, and those that it does not have, with
 #               "changed" or "never" at the end
 #
@@ -17,6 +17,7 @@
 # right in patches/proved.  With KERNEL= it is another tree that was, and is not written.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/series/series.sh"
 
 export START KERNEL="${KERNEL:-}"
 BASE=${BASE:-$(default_base)}
@@ -53,8 +54,10 @@ line_of()
 		awk -F'\t' -v OFS='\t' -v patch="$patch" -v host="$host" '
 			$1 == patch && index("," $3 ",", "," host ",") { $3 = ""; print }' "$WORK/rows"
 		for test; do
-			find "$TOP/tools/testing/selftests/kvm" -name "$test.c"
-		done | sort | xargs cat
+			find "$TOP/$SELFTESTS" -name "$test.c"
+			entry=$(grep -lE "^File: (.*/)?$test\.c$" "$TOP"/patches/selftests/[0-9]* 2>/dev/null) || continue
+			carried "$entry" | sed "s#^#$TOP/$SELFTESTS/#"
+		done | sort -u | xargs cat
 	} | hash_of)
 	printf '%s\t%s\t%s\t%s\n' "$BASE" "$host" "$patch" "$key"
 }

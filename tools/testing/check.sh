@@ -319,6 +319,7 @@ proof_tests()
 
 	project
 	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
+	cp -r "$TOP/patches/selftests" "$WORK/project/patches/"
 	changed="env BASE=v7.3 CHANGED=list $WORK/project/tools/lab/lab-patches.sh"
 	accepts 'lab-patches: none was ever proved' $changed
 	cp "$WORK/output" "$WORK/never"
@@ -327,16 +328,17 @@ proof_tests()
 	cut -f1-4 "$WORK/never" | sort >>"$record"
 	accepts 'lab-patches: nothing has changed' sh -c '[ -z "$("$@")" ]' sh $changed
 	echo '/* another */' >>"$WORK/project/tools/testing/selftests/kvm/x86/xen_evtchn_target_test.c"
+	echo '/* another */' >>"$WORK/project/$SELFTESTS/include/nvme_vfio.h"
 	sed -i 's/virtual counter after a failed/the counter after a failed/' "$WORK/project/patches/expect"
-	accepts 'lab-patches: a test and a row have changed' $changed
+	accepts 'lab-patches: a test, a header of another one and a row have changed' $changed
 	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
-	printf '%s\t%s\tchanged\n' amd xen-evtchn-target arm timer-failed-vcpu >"$WORK/wanted"
+	printf '%s\t%s\tchanged\n' amd svm-ga-log-wakeup amd xen-evtchn-target arm timer-failed-vcpu >"$WORK/wanted"
 	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
 	sed -i 's/^@@ -[0-9]*,/@@ -9,/; s/^Subject: .*/& again/' "$WORK"/project/patches/v7.3/*.patch
 	sed -i 's/^+\(.*kvm_arch_vcpu_postcreate\)/+ another \1/' "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch
 	accepts 'lab-patches: a patch has changed, and the messages and places of all' $changed
 	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
-	printf '%s\t%s\tchanged\n' amd use-before-postcreate amd xen-evtchn-target arm use-before-postcreate arm timer-failed-vcpu >"$WORK/wanted"
+	printf '%s\t%s\tchanged\n' amd use-before-postcreate amd svm-ga-log-wakeup amd xen-evtchn-target arm use-before-postcreate arm timer-failed-vcpu >"$WORK/wanted"
 	accepts 'lab-patches: it alone is run' diff "$WORK/wanted" "$WORK/changed"
 	echo 'v7.3	amd	vgic-create-comment	0123456789abcdef' >>"$record"
 	refuses 'a record of what has no test' \
