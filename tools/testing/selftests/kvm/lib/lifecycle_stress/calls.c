@@ -1186,8 +1186,10 @@ static int do_pause_ga_log(struct thread *t, const u64 *a)
 
 /* ---- planted faults ---- */
 
+/* The library's handler would make an exit of it. */
 static int do_crash(struct thread *t, const u64 *a)
 {
+	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
 	return 0;
 }
