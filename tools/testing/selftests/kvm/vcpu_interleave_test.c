@@ -306,6 +306,19 @@ TEST(recording)
 	EXPECT_STREQ("the recording process has ended with SIGSEGV", failed);
 }
 
+static void skip_something(struct __test_metadata *_metadata)
+{
+	SKIP(return, "there is nothing");
+}
+
+TEST(skip_after_failure)
+{
+	struct __test_metadata failed = { .name = "skip", .exit_code = KSFT_FAIL };
+
+	skip_something(&failed);
+	EXPECT_EQ(KSFT_FAIL, failed.exit_code);
+}
+
 /* The cells of a sweep in which a B came while A was held, and in which it came too late. */
 struct tally {
 	int met[MAX_BS];
