@@ -335,7 +335,7 @@ proof_tests()
 	printf '%s\t%s\tchanged\n' amd svm-ga-log-wakeup amd xen-evtchn-target arm timer-failed-vcpu >"$WORK/wanted"
 	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
 	sed -i 's/^@@ -[0-9]*,/@@ -9,/; s/^Subject: .*/& again/' "$WORK"/project/patches/v7.3/*.patch
-	sed -i 's/^+\(.*kvm_arch_vcpu_postcreate\)/+ another \1/' "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch
+	sed -i '0,/^+[^+]/s/^+[^+].*/& another/' "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch
 	accepts 'lab-patches: a patch has changed, and the messages and places of all' $changed
 	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
 	printf '%s\t%s\tchanged\n' amd use-before-postcreate amd svm-ga-log-wakeup amd xen-evtchn-target arm use-before-postcreate arm timer-failed-vcpu >"$WORK/wanted"
