@@ -121,46 +121,46 @@ boot()
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
 
-# What a kernel says of a CPU that does nothing any more.
-STALLS='stalls on CPUs|soft lockup|hard LOCKUP|blocked for more than'
+# What a kernel says, again and again, of a CPU that does nothing any more.
+STALLS='stalls on CPUs|self-detected stall|soft lockup|hard LOCKUP|blocked for more than'
 
-# since_progress: the test that runs, and how many have ended; and, if a CPU has stalled
-# since, "stalls".
+# since_progress: how many tests have ended, and the one that runs, or boot-LINES; and how
+# often a CPU has stalled since.
 since_progress()
 {
 	awk -v stalls="$STALLS" '
-	/lab: (begin|end) /	{ ended += / end /; test = $NF; stalled = "" }
-	$0 ~ stalls		{ stalled = "stalls" }
-	END			{ print ended + 0, test ? test : "boot", stalled }' "$RESULTS/console.boot"
+	/lab: (begin|end) /	{ ended += / end /; test = $NF; stalled = 0 }
+	$0 ~ stalls		{ stalled++ }
+	END			{ print ended + 0, test ? test : "boot-" NR, stalled + 0 }' "$RESULTS/console.boot"
 }
 
-# watch_host PID TESTS: wait for a host, and say each $GRACE seconds how far it is.  One in which
-# no test begins or ends for longer than any may take, or a CPU stalls and no test has
-# ended $GRACE seconds later, is hung, and is ended; so is one at $DEADLINE.  Why is in $hung.
+# watch_host PID TESTS: wait for a host, and say each $GRACE seconds how far it is.  One is
+# hung, and is ended, if it boots and says nothing, if no test begins or ends for longer
+# than any may take, if a CPU still stalls when the kernel looks for the second time, and
+# at $DEADLINE.  Why is in $hung.
 watch_host()
 {
 	hung=
 	trap 'kill "$1" 2>/dev/null || :; exit 130' INT TERM
-	progress=$(date +%s) beat=$progress looked=$progress was='' stalled=''
+	progress=$(date +%s) beat=$progress looked=$progress was=''
 	while kill -0 "$1" 2>/dev/null; do
 		sleep 1
 		now=$(date +%s)
 		[ $((now - looked)) -ge 5 ] || continue
 		looked=$now
 		is=$(since_progress)
-		if [ "${is% *}" != "${was% *}" ]; then
-			progress=$now stalled=''
-		elif [ "${is##* }" = stalls ]; then
-			stalled=${stalled:-$now}
-		fi
+		[ "${is% *}" = "${was% *}" ] || progress=$now
 		was=$is
 		test=${is#* }
 		test=${test% *}
 		seconds=$((TEST_TIMEOUT + GRACE))
-		[ "$test" != boot ] || seconds=$BOOT_TIMEOUT
+		nothing='no test has begun or ended'
+		case $test in
+		boot-*)	seconds=$((BOOT_TIMEOUT + GRACE)) nothing='it boots, and has said nothing' ;;
+		esac
 		if [ $((now - progress)) -gt "$seconds" ]; then
-			hung="no test has begun or ended for $seconds s"
-		elif [ -n "$stalled" ] && [ $((now - stalled)) -ge "$GRACE" ]; then
+			hung="$nothing for $seconds s"
+		elif [ "${is##* }" -gt 1 ]; then
 			hung="a CPU stalls, see the log"
 		elif [ -n "${DEADLINE:-}" ] && [ "$now" -gt "$DEADLINE" ]; then
 			hung="the limit of the whole run is over"
@@ -228,7 +228,8 @@ run_tests()
 		[ -z "${DEADLINE:-}" ] || [ "$(date +%s)" -le "$DEADLINE" ] || break
 	done
 	for test; do
-		echo "died: the host did not come as far as this test, see $RESULTS/console" >"$RESULTS/$test.status"
+		echo "${hung:+hung: $hung; }the host did not come as far as this test, see $RESULTS/console" |
+		sed '/^hung/!s/^/died: /' >"$RESULTS/$test.status"
 	done
 	echo "${OUT##*/}" >"$RESULTS/kernel"
 	rm -rf "$RESULTS/root" "$RESULTS/archive"

@@ -438,13 +438,19 @@ one_file_is_a_host()
 	# A host that hangs is ended, and by the cause of it.
 	sed -i "s/'exit 1' 'end xen_evtchn_target_test' done/'Sending NMI'/" "$dummy/bin/dummy-emulator"
 	cat >>"$dummy/bin/dummy-emulator" <<-'EOT'
-		[ -z "$STALLS" ] || echo '[ 2.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:'
-		while :; do echo '[ 2.0] it says a lot'; sleep 1; done
+		echo '[ 2.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:'
+		while :; do
+			echo '[ 2.0] it says a lot'
+			[ -z "$STALLS" ] || echo '[ 2.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:'
+			sleep 1
+		done
 	EOT
 	refuses 'hang: nothing ends' 'the test did not come to its end: hung: no test has begun or ended for 7 s' \
 		env TEST_TIMEOUT=2 GRACE=5 $run
-	refuses 'hang: a CPU stalls' 'the test did not come to its end: hung: a CPU stalls' env STALLS=1 GRACE=5 $run
 	said 'hang: a heartbeat' '^\[ *0:[0-9]+\] dummy, patches: all: xen_evtchn_target_test, for [0-9]+ s; 0 of 1 tests have ended$'
+	sed -i '3i [ -z "$BOOTS" ] || exec sleep 100' "$dummy/bin/dummy-emulator"
+	refuses 'hang: the host says nothing' 'hung: it boots, and has said nothing for 8 s' env BOOTS=1 GRACE=1 $run
+	refuses 'hang: a CPU stalls' 'the test did not come to its end: hung: a CPU stalls' env STALLS=1 GRACE=3 $run
 	refuses 'hang: the limit of the run' 'the test did not come to its end: hung: the limit of the whole run is over' env LIMIT=1 $run
 	refuses 'LEVEL' '^lab.sh: unknown LEVEL=much: choose from proof full$' $run LEVEL=much
 
