@@ -101,13 +101,7 @@ plan()
 	trial have read-tree HEAD
 	cp "$SCRATCH/have" "$SCRATCH/want"
 
-	# Backwards, as a later patch may have changed what an earlier one did.
-	there=
-	for patch in $(series_files "$BASE" "$version" | tac); do
-		slug=$(slug_of "$patch")
-		git mailinfo /dev/null "$SCRATCH/$slug" <"$patch" >/dev/null
-		! trial have apply --cached -R "$SCRATCH/$slug" 2>/dev/null || there="$slug $there"
-	done
+	there=$(there_already "$BASE" "$version" trial have | paste -sd' ')
 
 	missing=
 	for patch in $(series_files "$BASE" "$version"); do

@@ -166,6 +166,21 @@ selftest_patches()
 	done
 }
 
+# there_already BASE VERSION COMMAND...: the slugs of the patches that an index has, of
+# which git is as COMMAND calls it; it has none of them then.  In $SCRATCH/SLUG is the
+# diff of each patch.
+there_already()
+{
+	_base=$1 _version=$2
+	shift 2
+	# Backwards, as a later patch may have changed what an earlier one did.
+	for _one in $(series_files "$_base" "$_version" | tac); do
+		_slug=$(slug_of "$_one")
+		git mailinfo /dev/null "$SCRATCH/$_slug" <"$_one" >/dev/null
+		! "$@" apply --cached -R "$SCRATCH/$_slug" 2>/dev/null || echo "$_slug"
+	done
+}
+
 # check_idle WHAT TREE: a work tree is in the middle of nothing, and all is committed.
 check_idle()
 {
