@@ -95,6 +95,8 @@ def main():
     one.add_argument("--sure", default="", help="no red is left to chance")
     one.add_argument("--kind", default="lab")
     one.add_argument("--level", default="full", choices=("proof", "full"))
+    one.add_argument("--linux", default="", help="which kernel this was")
+    one.add_argument("--there", type=words, default=[], help="patches that it had without the series")
 
     one = commands.add_parser("good", help="of a run that is judged, the folders of hosts on which all is as it must be")
     one.add_argument("folder")
@@ -166,7 +168,7 @@ def main():
     unknown(getattr(args, "hosts", [getattr(args, "host", None)] if hasattr(args, "host") else []), tables)
     if args.command == "judge":
         run = Run(args.folder, tables, args.base, args.hosts, args.variants, args.tests, args.kernel, args.patch,
-                  bool(args.sure), args.kind, args.level)
+                  bool(args.sure), args.kind, args.level, args.linux, args.there)
         return report.report(run, fresh=True)
     if args.command == "tests":
         bases = [args.base] + list(tables.series) if args.any is not None else [args.base]

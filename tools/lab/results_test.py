@@ -286,6 +286,15 @@ class Lab(Case):
         with open(os.path.join(self.top, "results", "history"), encoding="utf-8") as text:
             self.assertRegex(text.read(), "^[^\t]*\tv9\tlab\tamd\ta_test.two\tnot hit\t")
 
+    def test_a_patch_that_is_there_already(self):
+        """There is nothing red then, and a red is wrong."""
+        self.without("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
+        self.good("green 2/2", variants=("none",), there=["first"], linux="9.9.9")
+        self.assertRegex(self.said, "^\nlinux 9.9.9, patches/v9\nthere already without the series: first\ntest ")
+        self.without("exit 1", "1..2", "# one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "one failed, and no red is declared", variants=("none",), there=["first"])
+        self.good("red 1/2", variants=("none",), there=["third"])
+
     def test_a_red_is_missing(self):
         self.without("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "one passed and must be red: one is bad", variants=("none",))

@@ -31,13 +31,14 @@ class Cell:
 class Run:
     """What was run, and where its results are."""
 
-    KEYS = ("base", "hosts", "variants", "tests", "kernel", "patch", "sure", "kind", "level")
+    KEYS = ("base", "hosts", "variants", "tests", "kernel", "patch", "sure", "kind", "level", "linux", "there")
 
     def __init__(self, folder, tables, base, hosts, variants, tests=(), kernel="lab", patch=None, sure=False, kind="lab",
-                 level="full"):
+                 level="full", linux="", there=()):
         self.folder, self.tables, self.base = folder, tables, base
         self.hosts, self.variants, self.tests = list(hosts), list(variants), list(tests)
         self.kernel, self.patch, self.sure, self.kind, self.level = kernel, patch, sure, kind, level
+        self.linux, self.there = linux, list(there)
         self.series = tables.series[base]
 
     def about(self):
@@ -48,12 +49,13 @@ class Run:
 
     def applied(self, variant):
         """The patches that a kernel has."""
+        there = set(self.there)
         if variant == "none":
-            return set()
+            return there
         if variant.startswith("all"):
             left_out = expect.left_out(self.base, self.tables.top) if self.kernel == "debian" else []
-            return set(self.series) - set(left_out)
-        return set(self.series[:int(variant)])
+            return set(self.series) - set(left_out) | there
+        return set(self.series[:int(variant)]) | there
 
     def tests_of(self, host):
         tests = self.tables.tests(self.base, host, self.kernel, self.level)

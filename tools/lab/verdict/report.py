@@ -16,6 +16,14 @@ def title(hosts, host, variant):
     return hosts[host].label + " " + {"none": "without", "all": "with"}.get(variant, variant)
 
 
+def heading(run):
+    """Which kernel this was: perhaps not the pinned one."""
+    text = f"linux {run.linux}, patches/{run.base}\n" if run.linux else ""
+    if run.there:
+        text += "there already without the series: " + " ".join(run.there) + "\n"
+    return text
+
+
 def table(run):
     heads = [(host, variant) for variant in run.variants for host in run.hosts]
     rows = [["test"] + [title(run.tables.hosts, *head) for head in heads]]
@@ -149,7 +157,7 @@ def report(run, keep=True, fresh=False):
     run.judge()
     complaints = run.complaints()
     passed, failed = run.counts()
-    print("\n" + table(run))
+    print("\n" + heading(run) + table(run))
     print(taken_text(run), end="")
     if complaints:
         print("\nnot as it must be:")
