@@ -25,6 +25,8 @@ JOBS=${JOBS:-$(($(nproc) + 1))}
 HOSTS=${HOSTS:-$(nproc)}
 PROG=${0##*/}
 START=${START:-$(date +%s)}
+# What one command and all scripts that it calls have in common.
+export LAB_RUN="${LAB_RUN:-$START.$$}"
 
 # die SENTENCE: one clear sentence with the next thing to do, and exit 1.
 die()
@@ -301,11 +303,17 @@ last_results()
 	echo "${_last:-$TOP/results/none-$1}"
 }
 
+# about_tree NAME: what tools/lab/source.sh says of $TREE: version, there or merged.
+about_tree()
+{
+	cat "${TREE:-}.$1" 2>/dev/null || :
+}
+
 # judge ARGS...: the verdict on $RESULTS, which is the latest from then on.
 judge()
 {
 	_status=0
-	results judge "$RESULTS" "$@" || _status=$?
+	results judge "$RESULTS" --linux "$(about_tree version)" --there "$(about_tree there)" "$@" || _status=$?
 	[ "${RESULTS%/*}" != "$TOP/results" ] || ln -sfn "${RESULTS##*/}" "$TOP/results/latest"
 	return $_status
 }
@@ -524,19 +532,56 @@ am_reason()
 	sort -u | paste -sd, | sed 's/,/, /g'
 }
 
-# git_am TREE LOG PATCH...: put the series on the tag "base", as anybody would.
+# lend_blobs TREE PATCH: what git am -3 asks for, of the other trees in the cache.
+lend_blobs()
+{
+	sed -n 's/^index \([0-9a-f]\{40\}\)\.\..*/\1/p' "$2" | while read -r _blob; do
+		! git -C "$1" cat-file -e "$_blob" 2>/dev/null || continue
+		for _lender in "$CACHE"/src/*/.git; do
+			git --git-dir="$_lender" cat-file -e "$_blob" 2>/dev/null || continue
+			git --git-dir="$_lender" cat-file blob "$_blob" | git -C "$1" hash-object -w --no-filters --stdin >/dev/null
+			break
+		done
+	done
+}
+
+# git_am TREE LOG PATCH...: put the series on the tag "base", as anybody would; a patch
+# without a diff is an empty commit.  Those that apply by git am -3 alone are in $MERGED,
+# and those of which it leaves nothing, empty as well, in $THERE.
 git_am()
 {
 	_tree=$1 _am_log=$2
 	shift 2
+	MERGED='' THERE=''
 	git_in "$_tree" am --abort >/dev/null 2>&1 || :
 	checkout "$_tree" refs/tags/base
-	run_logged "$_am_log" git_in "$_tree" am -q --committer-date-is-author-date "$@" 2>/dev/null || {
+	while [ $# -gt 0 ]; do
+		! run_logged "$_am_log" am_in "$_tree" "$@" 2>/dev/null || break
 		_why=$(am_reason "$_am_log")
 		_next=$(cat "$_tree/$(git_in "$_tree" rev-parse --git-path rebase-apply/next)" 2>/dev/null || echo 1)
-		git_in "$_tree" am --abort >/dev/null 2>&1 || :
-		checkout "$_tree" refs/tags/base
+		git_in "$_tree" am --quit >/dev/null 2>&1 || :
 		shift $((_next - 1))
-		die "$(slug_of "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
-	}
+		lend_blobs "$_tree" "$1"
+		checkout "$_tree" HEAD
+		_before=$(git -C "$_tree" rev-parse HEAD)
+		run_logged "$_am_log-3" am_in "$_tree" -3 "$1" 2>/dev/null || {
+			git_in "$_tree" am --abort >/dev/null 2>&1 || :
+			checkout "$_tree" refs/tags/base
+			die "$(slug_of "$1") does not apply to linux $(kernel_version "$_tree"): ${_why:-see the log}; rebase the patch (log: $_am_log)"
+		}
+		if [ "$(git -C "$_tree" rev-parse HEAD)" != "$_before" ]; then
+			MERGED="$MERGED $(slug_of "$1")"
+		else
+			THERE="$THERE $(slug_of "$1")"
+			git_in "$_tree" commit -q --allow-empty -m "$(slug_of "$1")"
+		fi
+		shift
+	done
+}
+
+am_in()
+{
+	_repository=$1
+	shift
+	git_in "$_repository" am -q --empty=keep --committer-date-is-author-date "$@"
 }

@@ -55,10 +55,10 @@ debian_config()
 {
 	series=$(base_get "$BASE" series)
 	package=linux-config-$series:arm64
-	apt_root
-	set -- $(in_apt_root apt-cache show --no-all-versions "$package" 2>/dev/null | awk '/^Version:/ { v = $2 } /^SHA256:/ { s = $2 } END { print v, s }')
-	[ $# -eq 2 ] || die "Debian's archive has no $package: give a configuration with CONFIG=path"
-	fetch package "$package" "$1" "$2" || die "Debian's archive does not serve $package: give a configuration with CONFIG=path (log: $APT_LOG)"
+	set -- $(newest package "$package")
+	[ $# -eq 2 ] || die "Debian's archive has no $package$(unread): give a configuration with CONFIG=path"
+	suite=$2
+	fetch_newest package "$package" "$1" || die "Debian's archive does not serve $package: give a configuration with CONFIG=path (log: $APT_LOG)"
 	dpkg-deb --fsys-tarfile "$file" | tar -xO --wildcards "./usr/src/linux-config-$series/config.arm64_none_arm64.xz" | xz -dc
 }
 

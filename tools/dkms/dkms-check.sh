@@ -54,6 +54,21 @@ sources()
 	done
 }
 
+# kernel_name SUITE NAME: a kernel, or where it is gone the newest of its series there.
+kernel_name()
+{
+	read_suite "$1" || die "$host: linux-image-$2 is in Debian's $1, which cannot be read (see above): choose another HOST"
+	if [ -n "$(versions package "linux-image-$2" "$1")" ]; then
+		echo "$2"
+		return
+	fi
+	like=$(echo "$2" | sed -n 's/^\([0-9]*\.[0-9]*\.\)[0-9]*\([^0-9].*\)$/linux-image-\1[0-9]*\2/p')
+	found=$(in_suite "$1" 60 apt-cache pkgnames linux-image- | grep -x "$like" | sort -V | tail -n 1)
+	[ -n "$found" ] || die "$host: Debian's $1 has no linux-image-$2: name another kernel in $LIST"
+	step "$host: linux-image-$2 is gone, and this is $found" >&2
+	echo "${found#linux-image-}"
+}
+
 # Debian's own: the first kernel, its headers, and DKMS.  What is installed later
 # lies in /lab/1, the first kernel's source, /lab/2, the second kernel, and so on.
 make_base()
@@ -61,10 +76,14 @@ make_base()
 	need_space "$CACHE" 6
 	step "$host: installing Debian (log: $LOG)"
 	as_root rm -f "$CACHE/debian/$host".*.list "$CACHE/debian/$host".*.tar*
-	sources >"${BASE_TAR%.tar}.list"
+	sources | while read -r line; do
+		part=${line% main}
+		! read_suite "${part##* }" || echo "$line"
+	done >"${BASE_TAR%.tar}.list"
 	set --
 	count=0
 	while read -r suite name series _; do
+		name=$(kernel_name "$suite" "$name") || exit
 		kernel="linux-image-$name/$suite linux-headers-$name/$suite"
 		later=linux-source-$(base_get "$series" series)/$suite
 		count=$((count + 1))

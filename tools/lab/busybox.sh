@@ -13,17 +13,13 @@ OUT=$CACHE/busybox/$DEB_ARCH
 main()
 {
 	[ -f "$OUT" ] && return
-	apt_root
-	step "fetching busybox-static for $DEB_ARCH"
+	deb=$CACHE/busybox/$DEB_ARCH.deb
+	fetch_any "busybox-static:$DEB_ARCH" "$deb" ||
+		die "there is no busybox-static for $DEB_ARCH in Debian's archive$(unread): check the network and run the same command again"
 	rm -rf "$OUT.tmp"
-	mkdir -p "$OUT.tmp"
-	(
-		cd "$OUT.tmp"
-		run_logged "$APT_LOG" in_apt_root apt-get download "busybox-static:$DEB_ARCH" &&
-		dpkg-deb -x ./*.deb .
-	) || die "cannot fetch busybox-static for $DEB_ARCH: check the network and run the same command again (log: $APT_LOG)"
-	mv "$OUT.tmp"/*/busybox "$OUT" 2>/dev/null || mv "$OUT.tmp"/usr/bin/busybox "$OUT"
-	rm -rf "$OUT.tmp"
+	dpkg-deb -x "$deb" "$OUT.tmp" || die "cannot unpack $deb: remove it and run the same command again"
+	mv "$OUT.tmp"/bin/busybox "$OUT" 2>/dev/null || mv "$OUT.tmp"/usr/bin/busybox "$OUT"
+	rm -rf "$OUT.tmp" "$deb"
 }
 
 mkdir -p "$CACHE/busybox" "$CACHE/logs"

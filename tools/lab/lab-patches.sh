@@ -20,6 +20,7 @@
 . "$TOP/tools/series/series.sh"
 
 export START KERNEL="${KERNEL:-}"
+TREE=
 BASE=${BASE:-$(default_base)}
 PATCH=${PATCH:-}
 CHANGED=${CHANGED:-}
@@ -97,11 +98,19 @@ for host in $HOST; do
 		step "$host: $patch (patch $number), tests: $tests"
 		RESULTS=$ALL_RESULTS/$patch
 		prepare "$BASE" "$(arches_of "$host")" "$before $number"
+		case " $(about_tree there) " in *" $patch "*)
+			step "$host: linux $(about_tree version) has $patch already, and there is nothing to prove"
+			continue ;;
+		esac
 		for patches in $before $number; do
 			echo "$BASE $host $patches $RESULTS/$host-$patches $tests"
 		done | run_hosts
-		if results judge "$RESULTS" --base "$BASE" --hosts "$host" --variants "$before $number" --patch "$patch" --kind patches; then
-			[ -n "$KERNEL" ] || locked "$CACHE/.lock-proved" write_down "$line"
+		if results judge "$RESULTS" --base "$BASE" --hosts "$host" --variants "$before $number" --patch "$patch" --kind patches \
+			--linux "$(about_tree version)" --there "$(about_tree there)"; then
+			# Of the pinned kernel, and not of one that takes its place.
+			case $KERNEL$(about_tree version) in
+			''|"$(base_get "$BASE" version)") locked "$CACHE/.lock-proved" write_down "$line" ;;
+			esac
 		else
 			failed="$failed $host:$patch"
 		fi

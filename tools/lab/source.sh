@@ -5,38 +5,32 @@
 # path.  Tag "base" is the pristine tree, "fixes" the one with the patches of the
 # base, and "series" the one with the selftests on top of these.
 #
-# The source comes from Debian's archive.  With KERNEL=path it is a copy of
-# the user's tree instead.
+# The source is the first of these that is there: the pinned tree or file in the cache; the
+# pinned file of Debian's archive; the newest release of the same series that the archive
+# has, if the series applies to it; the pinned release of kernel.org; the pinned file of
+# Debian's snapshot archive.  With KERNEL=path it is a copy of the user's tree instead.
+#
+# With NEWEST=regexp it is the newest release that the archive has, of those whose versions
+# begin so.  Another release than the pinned one has a tree of its own, BASE-VERSION.  Beside a tree lie, as TREE.NAME:
+#   version	what it is
+#   there	the patches that it has already, which are empty commits
+#   merged	the patches that apply by git am -3 alone
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
+. "$TOP/tools/lab/elsewhere.sh"
 . "$TOP/tools/series/series.sh"
 
 BASE=$1
 check_base "$BASE"
 KERNEL=${KERNEL:-}
-
-gone()
-{
-	! grep -q 'No space left on device' "$APT_LOG" ||
-		die "the disk is full: make room and run the same command again (log: $APT_LOG)"
-	series=$(base_get "$BASE" series)
-	newest=$(in_apt_root apt-cache showsrc linux 2>/dev/null |
-		 sed -n "s/^Version: \($series\.[^ ]*\)$/\1/p" | sort -uV | tail -n 1)
-	pinned=$(base_get "$BASE" version)
-	[ "${newest%-*}" != "$pinned" ] ||
-		die "cannot fetch linux $pinned from Debian's archive: check the network and run the same command again (log: $APT_LOG)"
-	if [ -n "$newest" ]; then
-		die "Debian's archive no longer has linux $pinned: the newest of this series there is $newest; pin it in patches/$BASE/base, or give your own tree with KERNEL=path"
-	fi
-	die "Debian's archive has neither linux $pinned nor another $series: give your own tree with KERNEL=path"
-}
+NEWEST=${NEWEST:-}
 
 # A repository is built under another name, and is there when it is complete.
 make_repository()
 {
 	need_space "$CACHE" 12
-	rm -rf "$TREE" "$TREE.tmp"
+	rm -rf "$TREE" "$TREE.tmp" "$TREE.there" "$TREE.merged"
 	mkdir -p "$TREE.tmp"
 	"$@" "$TREE.tmp" || {
 		rm -rf "$TREE.tmp"
@@ -50,17 +44,71 @@ make_repository()
 	mv "$TREE.tmp" "$TREE"
 }
 
-unpack_any()
+unpack_file()
+{
+	step "unpacking linux $what ($kind)"
+	unpack "$kind" "$1"
+}
+
+# of_pinned COMMAND: in $kind and $file, the pinned file that COMMAND gets.
+of_pinned()
 {
 	for kind in upstream package; do
-		if [ -n "$(base_get "$BASE" "$kind")" ] && fetch "$kind" $(base_get "$BASE" "$kind"); then
-			step "unpacking linux $(base_get "$BASE" version) ($kind)"
-			unpack "$kind" "$1"
-			return
-		fi
-		step "Debian's archive does not have this file now"
+		_pin=$(base_get "$BASE" "$kind")
+		[ -n "$_pin" ] && "$1" "$kind" $_pin && return
 	done
-	gone
+	return 1
+}
+
+# pinned_version KIND: Debian's version of a pinned file.
+pinned_version()
+{
+	_pin=$(base_get "$BASE" "$1" | cut -d' ' -f2)
+	echo "${_pin:-none}"
+}
+
+# newest_release: in $TREE, the newest one of this series that Debian's archive has, if
+# the series applies to it.  If it doesn't, $reason says why.  What was not right as the
+# pinned file isn't right as the newest one, either.
+newest_release()
+{
+	if [ -n "$NEWEST" ]; then
+		set -- $(newest_kernels "$SERIES" "$NEWEST")
+	else
+		set -- $(newest_kernels "$SERIES" '' "$(pinned_version upstream)" "$(pinned_version package)")
+	fi
+	[ $# -gt 0 ] || {
+		step "Debian's archive has no other $SERIES$(unread)"
+		return 0
+	}
+	while [ $# -gt 0 ]; do
+		kind=$1 suite=$4
+		TREE=$CACHE/src/$BASE-$(echo "$3" | tr '~+' '..')
+		what="$3, the newest $SERIES of Debian's archive"
+		[ ! -d "$TREE" ] || break
+		if fetch_newest "$1" "$2" "$3"; then
+			make_repository unpack_file
+			break
+		fi
+		shift 4
+	done
+	[ $# -gt 0 ] || {
+		reason="Debian's archive has other releases of $SERIES in its lists and does not serve them"
+		return 0
+	}
+	touch "$TREE" "$TREE".*
+	find "$CACHE/src" "$CACHE/obj" -maxdepth 1 -name 'v*-[0-9]*' -mtime +7 -exec rm -rf {} +
+	set +e
+	(set -e; fit) 2>"$CACHE/logs/newest-$BASE.log"
+	_status=$?
+	set -e
+	reason=$(sed -n '$s/^[^ ]*: //p' "$CACHE/logs/newest-$BASE.log")
+	if [ $_status -eq 0 ]; then
+		found=yes
+		[ -n "$NEWEST" ] || step "linux $PINNED, which patches/$BASE/base pins, is not there: this is $what"
+	else
+		step "linux $what, is not used: $reason"
+	fi
 }
 
 # The user's tree is read, and never written to.  The products of a build stay
@@ -110,14 +158,15 @@ user_tree()
 		make_repository copy_tree
 	}
 	# Earlier states of such trees are of no use for long.
-	touch "$TREE"
+	touch "$TREE" "$TREE".*
 	find "$CACHE/src" "$CACHE/obj" -maxdepth 1 -name 'user-*' -mtime +7 -exec rm -rf {} +
 }
 
 # The series on top, as anybody would put it there: git am.
 apply_series()
 {
-	set -- $(series_files "$BASE" "$(cat "$TREE.version")")
+	version=$(cat "$TREE.version")
+	set -- $(series_files "$BASE" "$version")
 	fixes=$#
 	set -- "$@" $(selftest_files "$BASE")
 	[ $# -gt 0 ] || return 0
@@ -128,15 +177,65 @@ apply_series()
 	git_in "$TREE" clean -q -d -f -x
 	SCRATCH=$TREE.selftests
 	rm -rf "$SCRATCH"
-	mkdir "$SCRATCH"
+	mkdir -p "$SCRATCH/there"
+	in_index "$TREE" read-tree refs/tags/base
+	there=$(there_already "$BASE" "$version" in_index "$TREE" | tac | paste -sd' ')
+	set --
+	for patch in $(series_files "$BASE" "$version"); do
+		case " $there " in
+		*" $(slug_of "$patch") "*)
+			sed '/^---$/,$d' "$patch" >"$SCRATCH/there/${patch##*/}"
+			patch=$SCRATCH/there/${patch##*/} ;;
+		esac
+		set -- "$@" "$patch"
+	done
 	selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/patches"
-	git_am "$TREE" "$CACHE/logs/am-$BASE.log" $(series_files "$BASE" "$(cat "$TREE.version")") \
-		$(find "$SCRATCH/patches" -size +0 -name '*.patch' | sort)
+	git_am "$TREE" "$CACHE/logs/am-$BASE.log" "$@" $(find "$SCRATCH/patches" -size +0 -name '*.patch' | sort)
 	rm -rf "$SCRATCH"
-	git_in "$TREE" tag -f fixes "HEAD~$(($(git_in "$TREE" rev-list --count refs/tags/base..HEAD) - fixes))" >/dev/null
+	set -- $there $THERE
+	there=$*
+	echo $MERGED >"$TREE.merged"
+	echo "$there" >"$TREE.there"
+	[ -z "$there" ] || step "there already in linux $version: $there"
+	[ -z "$MERGED" ] || step "git am -3 alone applies to linux $version:$MERGED"
+	count=$(git_in "$TREE" rev-list --count refs/tags/base..HEAD)
+	git_in "$TREE" tag -f fixes "HEAD~$((count - fixes))" >/dev/null
 	git_in "$TREE" tag -f series >/dev/null
 	git_in "$TREE" tag -f "series-$key" >/dev/null
-	step "git am: $fixes patches of patches/$BASE, $(($# - fixes)) of patches/selftests"
+	step "git am: $fixes patches of patches/$BASE, $((count - fixes)) of patches/selftests"
+}
+
+# No build may run in the tree meanwhile.
+fit()
+{
+	locked "$CACHE/obj/.lock-${TREE##*/}" apply_series
+}
+
+# pinned_tree: in $TREE, the pinned kernel or what takes its place.
+pinned_tree()
+{
+	SERIES=$(base_get "$BASE" series) PINNED=$(base_get "$BASE" version)
+	TREE=$CACHE/src/$BASE
+	[ "$(cat "$TREE.version" 2>/dev/null)" = "$PINNED" ] || [ -n "$NEWEST" ] || rm -rf "$TREE"
+	what=$PINNED found='' reason=''
+	if [ -n "$NEWEST" ]; then
+		newest_release
+		[ -n "$found" ] || die "${reason:-"Debian's archive has no such $SERIES$(unread)"}"
+		return
+	fi
+	[ ! -d "$TREE" ] || return 0
+	if of_pinned cached || of_pinned fetch; then
+		make_repository unpack_file
+		return
+	fi
+	newest_release
+	[ -z "$found" ] || return 0
+	TREE=$CACHE/src/$BASE
+	what=$PINNED kind=upstream
+	reason=${reason:-"Debian's archive does not have it, nor another $SERIES$(unread)"}
+	from_kernel_org "$PINNED" || of_pinned from_snapshot ||
+		die "there is no linux $PINNED: $reason; give your own tree with KERNEL=path"
+	make_repository unpack_file
 }
 
 main()
@@ -144,17 +243,9 @@ main()
 	if [ -n "$KERNEL" ]; then
 		user_tree
 	else
-		TREE=$CACHE/src/$BASE
-		if [ -d "$TREE" ] && [ "$(cat "$TREE.version" 2>/dev/null)" != "$(base_get "$BASE" version)" ]; then
-			rm -rf "$TREE"
-		fi
-		[ -d "$TREE" ] || {
-			apt_root
-			make_repository unpack_any
-		}
+		pinned_tree
 	fi
-	# No build may run in the tree meanwhile.
-	locked "$CACHE/obj/.lock-${TREE##*/}" apply_series
+	fit
 	echo "$TREE" >"$CACHE/src/$BASE.path"
 }
 

@@ -44,29 +44,12 @@ leave()
 trap leave EXIT
 trap 'exit 130' INT TERM HUP
 
-# pin KIND NAME PATTERN: the line of "base" for what the archive has, if it does.
-pin()
-{
-	case $1 in
-	upstream)	versions=$(in_apt_root apt-cache showsrc "$2" 2>/dev/null | sed -n 's/^Version: //p') ;;
-	package)	versions=$(in_apt_root apt-cache show "$2" 2>/dev/null | sed -n 's/^Version: //p') ;;
-	esac
-	newest=$(echo "$versions" | grep -E "^$3-" | sort -uV | tail -n 1)
-	[ -n "$newest" ] || return 0
-	download "$1" "$2" "$newest" "$SCRATCH/file" >&2 || return 0
-	sha=$(sha256sum "$SCRATCH/file" | cut -d' ' -f1)
-	mv "$SCRATCH/file" "$CACHE/download/$sha"
-	printf '%s\t%s %s %s\n' "$1" "$2" "$newest" "$sha"
-}
-
 pins()
 {
 	if [ -n "$KERNEL" ]; then
 		return
 	fi
-	apt_root >&2
-	mkdir -p "$CACHE/download"
-	debian=$(echo "$VERSION" | sed 's/\.0-rc/~rc/; s/[.+]/\\&/g')
+	debian=$(echo "$VERSION" | sed 's/\.0-rc/~rc/; s/[.+]/\\&/g')-
 	pin upstream linux "$debian"
 	pin package "linux-source-$SERIES" "$debian"
 }
@@ -76,7 +59,7 @@ copy_base()
 {
 	pins >"$SCRATCH/pins"
 	[ -n "$KERNEL" ] || [ -s "$SCRATCH/pins" ] ||
-		die "Debian's archive does not have linux $VERSION: give its tree with KERNEL=path (log: $APT_LOG)"
+		die "Debian's archive does not have linux $VERSION$(unread): give its tree with KERNEL=path"
 	mkdir "$NEW"
 	find "$TOP/patches/$FROM" -maxdepth 1 -type f ! -name '[0-9]*.patch' ! -name base -exec cp -t "$NEW" {} +
 	{

@@ -213,6 +213,23 @@ check_declared()
 	step "every patch that changes the kernel has a red that lab-patches runs, or a written reason"
 }
 
+# To the pinned tree itself each patch applies as it is.
+check_fit()
+{
+	version=$(about_tree version)
+	[ -z "$KERNEL" ] || return 0
+	[ "$version" = "$(base_get "$BASE" version)" ] || {
+		step "this is linux $version, and patches/$BASE/base pins $(base_get "$BASE" version)"
+		return 0
+	}
+	slugs=$(about_tree there)
+	[ -z "$slugs" ] ||
+		die "linux $version, which patches/$BASE/base pins, has $slugs already: make series-edit BASE=$BASE leaves out such patches, and make series-export BASE=$BASE removes them"
+	slugs=$(about_tree merged)
+	[ -z "$slugs" ] ||
+		die "git am -3 alone applies $slugs to linux $version, which patches/$BASE/base pins: make series-edit BASE=$BASE and make series-export BASE=$BASE rewrite such patches"
+}
+
 # The trees that the series applies to as well.  Only the files that it changes
 # are unpacked.  The archive need not keep such a tree: it is named then.
 check_also()
@@ -224,14 +241,13 @@ check_also()
 			step "git am: applies to linux $version as well"
 			continue
 		fi
-		apt_root
 		fetched=
 		for kind in upstream package; do
 			line=$(base_get "$BASE" also | sed -n "s/^$version $kind //p")
 			[ -n "$line" ] && fetch $kind $line && fetched=$kind && break
 		done
 		if [ -z "$fetched" ]; then
-			step "git am: linux $version NOT checked, Debian's archive does not have it now (log: $APT_LOG)"
+			step "git am: linux $version NOT checked, Debian's archive does not have it now"
 			continue
 		fi
 		scratch=$CACHE/src/also-$BASE
@@ -243,6 +259,8 @@ check_also()
 		run_logged "$CACHE/logs/also-$BASE.log" commit_base "$scratch" ||
 			die "cannot make a git repository in $scratch (log: $CACHE/logs/also-$BASE.log)"
 		git_am "$scratch" "$CACHE/logs/also-$BASE.log" "$@"
+		[ -z "$MERGED$THERE" ] ||
+			die "git am alone does not apply to linux $version:$MERGED$THERE: mend these patches, or put others for it in patches/$BASE/$version"
 		rm -rf "$scratch" "$scratch.list"
 		touch "$stamp"
 		step "git am: applies to linux $version as well"
@@ -250,6 +268,7 @@ check_also()
 }
 
 check_names "$BASE"
+check_fit
 "$TOP/tools/series/series-twins.sh" check
 check_format
 check_declared

@@ -19,6 +19,9 @@ EDIT=${TREE:-$CACHE/edit/$BASE}
 	die "$EDIT exists: write its series back (make series-export BASE=$BASE) and remove it, or name another folder with TREE=path"
 
 get_tree "$BASE"
+pinned=$(base_get "$BASE" version)
+[ "$(cat "$TREE.version")" = "$pinned" ] ||
+	die "patches/$BASE is edited on linux $pinned, and this is $(cat "$TREE.version"): make base-pin BASE=$BASE pins another release"
 trap 'rm -rf "$EDIT.tmp"' EXIT
 trap 'exit 130' INT TERM HUP
 rm -rf "$EDIT.tmp"
@@ -30,6 +33,8 @@ git -C "$EDIT.tmp" remote remove origin
 git -C "$TREE" rev-list --reverse refs/tags/base..refs/tags/series | paste - "$EDIT.tmp/.git/slugs" >"$EDIT.tmp/.git/todo"
 tip=$(git -C "$TREE" rev-parse refs/tags/base)
 while read -r commit slug; do
+	# The kernel has this patch already.
+	[ "$(git -C "$TREE" rev-parse "$commit^{tree}")" != "$(git -C "$TREE" rev-parse "$commit^^{tree}")" ] || continue
 	tip=$(with_slug "$TREE" "$commit" "$slug" | recommit "$EDIT.tmp" "$commit" "$tip" "$commit^{tree}")
 done <"$EDIT.tmp/.git/todo"
 git -C "$EDIT.tmp" tag -l | grep -vx base | xargs -r git -C "$EDIT.tmp" tag -d >/dev/null

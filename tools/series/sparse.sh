@@ -13,21 +13,22 @@ LOG=$CACHE/logs/sparse.log
 
 build_sparse()
 {
-	cd "$OUT.tmp" &&
-	in_apt_root apt-get source --download-only --tar-only sparse &&
-	tar -xf ./*.tar.* --strip-components=1 &&
-	make -s -j"$JOBS" sparse
+	tar -xf "$file" -C "$OUT.tmp" --strip-components=1 &&
+	make -s -C "$OUT.tmp" -j"$JOBS" sparse
 }
 
 main()
 {
 	[ -x "$OUT/sparse" ] && return
-	apt_root
-	step "compiling sparse (log: $LOG)"
+	set -- $(newest upstream sparse)
+	[ $# -eq 2 ] || die "there is no sparse in Debian's archive$(unread): check the network and run the same command again"
+	suite=$2
+	fetch_newest upstream sparse "$1" ||
+		die "Debian's archive does not serve sparse: check the network and run the same command again"
+	step "compiling sparse $1 (log: $LOG)"
 	rm -rf "$OUT.tmp"
 	mkdir -p "$OUT.tmp"
-	run_logged "$LOG" build_sparse ||
-		die "cannot get sparse from Debian's archive: check the network and run the same command again (log: $LOG)"
+	run_logged "$LOG" build_sparse || die "cannot compile sparse: see $LOG"
 	rm -rf "$OUT"
 	mv "$OUT.tmp" "$OUT"
 }
