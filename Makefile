@@ -152,6 +152,11 @@ series-twins:
 base-new:
 	@FROM='$(FROM)' VERSION='$(VERSION)' KERNEL='$(KERNEL)' TREE='$(TREE)' tools/series/base-new.sh
 
+##base-pin:        pin the newest release of a series that Debian's archive has, if the patches apply to it (BASE=v7.3 VERSION=7.3.5)
+.PHONY: base-pin
+base-pin:
+	@BASE='$(BASES)' VERSION='$(VERSION)' tools/series/base-pin.sh
+
 ##series-check:    the series apply, each patch builds alone and without a warning, checkpatch, and twins differ as recorded
 .PHONY: series-check
 series-check:
@@ -190,6 +195,7 @@ check:
 	@tools/lab/results_test.py -q
 	@tools/testing/check.sh scripts
 	@tools/testing/check-series.sh
+	@tools/testing/check-sources.sh
 	@tools/testing/check-coccinelle.sh
 	@tools/testing/check-dkms.sh
 	@tools/testing/check-identity.sh scripts
