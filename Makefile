@@ -21,6 +21,7 @@ COUNT ?=
 VERSION ?=
 EACH ?=
 COMPILERS ?=
+COMPILE ?=
 CONFIG ?=
 ALL ?=
 LEVEL ?=
@@ -151,6 +152,11 @@ series-twins:
 .PHONY: base-new
 base-new:
 	@FROM='$(FROM)' VERSION='$(VERSION)' KERNEL='$(KERNEL)' TREE='$(TREE)' tools/series/base-new.sh
+
+##track:           which of Debian's kernels take the series, and what each has already; a page of it (COMPILE=1: does KVM compile)
+.PHONY: track
+track:
+	@BASE='$(BASES)' COMPILE='$(COMPILE)' tools/series/track.sh
 
 ##base-pin:        pin the newest release of a series that Debian's archive has, if the patches apply to it (BASE=v7.3 VERSION=7.3.5)
 .PHONY: base-pin

@@ -69,7 +69,10 @@ apt_reason()
 	if [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
 		echo "it was not there within $2 seconds"
 	else
-		sed -n 's/^[EW]: \(Failed to fetch [^ ]* *\)\{0,1\}//p' "$3" | cut -c1-150 | grep . | head -n 1 || echo "see $3"
+		_said=$(for _head in '[EW]: Failed to fetch [^ ]* *' 'E: ' 'W: '; do
+			sed -n "s/^$_head//p" "$3" | cut -c1-150
+		done | grep . | head -n 1)
+		echo "${_said:-see $3}"
 	fi
 }
 
@@ -84,7 +87,7 @@ update_suite()
 {
 	_log=$CACHE/logs/apt-$1.log
 	if [ -e "$_root/updated" ]; then _old=yes; else _old=; fi
-	step "reading the lists of Debian's $1 (log: $_log)" >&2
+	step "reading the lists of Debian's $1 (log: $_log)"
 	_status=0
 	# Without this option, a list that couldn't be fetched is no error.
 	in_suite "$1" "$LISTS_SECONDS" apt-get update --error-on=any >"$_log" 2>&1 </dev/null || _status=$?
@@ -97,9 +100,9 @@ update_suite()
 	_why=$(apt_reason "$_status" "$LISTS_SECONDS" "$_log")
 	printf '%s\n%s\n' "$LAB_RUN" "$_why" >"$_root/failed"
 	if [ -n "$_old" ]; then
-		step "Debian's $1 cannot be read now, and its lists of $(date -r "$_root/updated" +%F) are used: $_why" >&2
+		step "Debian's $1 cannot be read now, and its lists of $(date -r "$_root/updated" +%F) are used: $_why"
 	else
-		step "Debian's $1 cannot be read and is left out: $_why" >&2
+		step "Debian's $1 cannot be read and is left out: $_why"
 	fi
 }
 
@@ -117,7 +120,8 @@ read_suite()
 	}
 	if [ -z "$(find "$_root/updated" -mtime -1 2>/dev/null)" ] &&
 	   [ "$(head -n 1 "$_root/failed" 2>/dev/null)" != "$LAB_RUN" ]; then
-		locked "$_root/.lock" update_suite "$1" || exit
+		# Standard output may be what somebody reads versions from.
+		locked "$_root/.lock" update_suite "$1" >&2 || exit
 	fi
 	[ -e "$_root/updated" ]
 }
@@ -161,7 +165,7 @@ look_for()
 newest()
 {
 	for _in in $(suites); do
-		! read_suite "$_in" || versions "$1" "$2" "$_in" | grep "^${3:-}" | grep -vxF -e "${4:-none}" | sed "s/\$/ $_in/"
+		! read_suite "$_in" || versions "$1" "$2" "$_in" | grep -E "^${3:-}" | grep -vxF -e "${4:-none}" | sed "s/\$/ $_in/"
 	done | sort -uV | tail -n 1
 }
 
@@ -250,11 +254,12 @@ fetch()
 }
 
 # fetch_newest upstream|package NAME VERSION: in $file and $sha, a file of $suite that
-# nobody has pinned: apt has held it against the archive's signed lists.
+# nobody has to have pinned: apt has held it against the archive's signed lists.
 fetch_newest()
 {
 	mkdir -p "$CACHE/download"
-	sha=$(cat "$CACHE/download/$2_$3.$1" 2>/dev/null) || sha=
+	sha=$(cat "$CACHE/download/$2_$3.$1" 2>/dev/null) ||
+		sha=$(sed -n "s/.*$1[[:space:]]\{1,\}$2 $3 //p" "$TOP"/patches/*/base | head -n 1)
 	if [ -z "$sha" ] || ! cached "$@" "$sha"; then
 		file=$CACHE/download/$2_$3
 		download "$1" "$2" "$3" "$file" || return

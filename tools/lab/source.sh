@@ -177,23 +177,13 @@ apply_series()
 	git_in "$TREE" clean -q -d -f -x
 	SCRATCH=$TREE.selftests
 	rm -rf "$SCRATCH"
-	mkdir -p "$SCRATCH/there"
-	in_index "$TREE" read-tree refs/tags/base
-	there=$(there_already "$BASE" "$version" in_index "$TREE" | tac | paste -sd' ')
-	set --
-	for patch in $(series_files "$BASE" "$version"); do
-		case " $there " in
-		*" $(slug_of "$patch") "*)
-			sed '/^---$/,$d' "$patch" >"$SCRATCH/there/${patch##*/}"
-			patch=$SCRATCH/there/${patch##*/} ;;
-		esac
-		set -- "$@" "$patch"
-	done
+	mkdir "$SCRATCH"
+	set -- $(planned "$BASE" "$version" "$TREE")
 	selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/patches"
 	git_am "$TREE" "$CACHE/logs/am-$BASE.log" "$@" $(find "$SCRATCH/patches" -size +0 -name '*.patch' | sort)
-	rm -rf "$SCRATCH"
-	set -- $there $THERE
+	set -- $(planned_there) $THERE
 	there=$*
+	rm -rf "$SCRATCH"
 	echo $MERGED >"$TREE.merged"
 	echo "$there" >"$TREE.there"
 	[ -z "$there" ] || step "there already in linux $version: $there"

@@ -181,6 +181,29 @@ there_already()
 	done
 }
 
+# planned BASE VERSION TREE: the files of a series for git_am in a repository of ours.  Of a
+# patch that its tag "base" has already, there is the message alone.
+planned()
+{
+	mkdir -p "$SCRATCH/there"
+	in_index "$3" read-tree refs/tags/base
+	_there=$(there_already "$1" "$2" in_index "$3" | paste -sd' ')
+	for _patch in $(series_files "$1" "$2"); do
+		case " $_there " in
+		*" $(slug_of "$_patch") "*)
+			sed '/^---$/,$d' "$_patch" >"$SCRATCH/there/${_patch##*/}"
+			_patch=$SCRATCH/there/${_patch##*/} ;;
+		esac
+		echo "$_patch"
+	done
+}
+
+# planned_there: the slugs of these patches.
+planned_there()
+{
+	ls "$SCRATCH/there" | slugs | paste -sd' '
+}
+
 # check_idle WHAT TREE: a work tree is in the middle of nothing, and all is committed.
 check_idle()
 {

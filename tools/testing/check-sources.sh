@@ -173,7 +173,7 @@ has()
 	[ "$(git -C "$_tree" rev-list --count refs/tags/base..refs/tags/series)" -eq "$2" ]
 }
 
-# name_of KERNEL: what tools/dkms/hosts.sh makes of its name.
+# name_of KERNEL: what tools/dkms/dkms-check.sh makes of its name.
 name_of()
 {
 	TOP=$PROJECT sh -c '. "$TOP/tools/lib.sh"; . "$TOP/tools/lab/apt.sh"; . "$0"; host=debian-x LIST=a-list; kernel_name sid "$1"' "$WORK/kernel_name" "$1"
@@ -295,8 +295,10 @@ accepts 'a patch that is in it: the other is applied' test "$(line 15)" = 'line 
 accepts 'a patch that is in it: the verdict can be told' grep -qx change-3 "$(cat "$CACHE/src/v7.9.path").there"
 accepts 'once more' source_of
 accepts 'nothing has changed' has 7.9.8 2
-refuses 'series-edit wants the pinned one' '^edit.sh: patches/v7.9 is edited on linux 7.9.5, and this is 7.9.8: make base-pin BASE=v7.9 ' \
-	env BASE=v7.9 TREE="$WORK/edit" PATH="$WORK/nothing:$PATH" "$PROJECT/tools/series/edit.sh"
+refuses 'series-edit wants the pinned one' '^series-edit.sh: patches/v7.9 is edited on linux 7.9.5, and this is 7.9.8: make base-pin BASE=v7.9 ' \
+	env BASE=v7.9 TREE="$WORK/edit" PATH="$WORK/nothing:$PATH" "$PROJECT/tools/series/series-edit.sh"
+accepts "a patch that is in a user's tree" env KERNEL="$WORK/newer" "$PROJECT/tools/lab/source.sh" v7.9
+said "a patch that is in a user's tree: it is named" 'there already in linux 7.9.8: change-3$'
 gone
 kernel newer 7.9.9 's/^13$/another/'
 linux sid 7.9.9-1 newer
@@ -351,7 +353,7 @@ package sid linux-image-7.9.6+deb13-amd64 7.9.6-1 "$WORK/deb2"
 package sid linux-image-7.9.6+deb13-rt-amd64 7.9.6-1 "$WORK/deb2"
 package sid linux-image-7.9.12+deb14-amd64 7.9.12-1 "$WORK/deb2"
 publish
-sed -n '/^kernel_name/,/^}/p' "$PROJECT/tools/dkms/hosts.sh" >"$WORK/kernel_name"
+sed -n '/^kernel_name/,/^}/p' "$PROJECT/tools/dkms/dkms-check.sh" >"$WORK/kernel_name"
 accepts 'dkms-check: a kernel that is there' name_of 7.9.6+deb13-rt-amd64
 accepts 'dkms-check: a kernel that is gone' name_of 7.9.5+deb13-amd64
 said 'dkms-check: the newest of its series' '^7.9.6\+deb13-amd64$'
@@ -495,6 +497,45 @@ accepts 'base-pin: the newest, with a patch in it' env BASE=v7.9 "$pin"
 said 'base-pin: there is something to do' 'make series-edit BASE=v7.9 and make series-export BASE=v7.9 come first'
 accepts 'base-pin: once more' env BASE=v7.9 "$pin"
 said 'base-pin: there is nothing to do' 'patches/v7.9/base pins linux 7.9.13, and Debian.s archive has no newer one: nothing was changed$'
-accepts 'series-edit leaves the patch out' env BASE=v7.9 TREE="$WORK/edit" "$PROJECT/tools/series/edit.sh"
+accepts 'series-edit leaves the patch out' env BASE=v7.9 TREE="$WORK/edit" "$PROJECT/tools/series/series-edit.sh"
 accepts 'and the other one is in it' test "$(git -C "$WORK/edit" log --format=%s base..)" = 'KVM: Change line 15'
+
+# What Debian has.
+nothing
+mkdir -p "$PROJECT/Documentation/process"
+kernel newer 7.9.6 's/^3$/line 3/'
+kernel newest 7.9.12 's/^15$/another/'
+linux trixie-security 7.9.4-1 pinned
+linux trixie-security 7.9.5-1 pinned
+linux trixie 7.9.5-1 pinned
+linux trixie 7.9.6-1+b1 newer
+linux sid 7.9.12-1 newest
+publish
+track=$PROJECT/tools/series/track.sh
+refuses 'track: an unknown base' '^track.sh: unknown BASE=v1.0: ' env BASE="v7.9 v1.0" "$track"
+accepts 'track' env BASE=v7.9 "$track"
+said 'track: one that takes all patches' '^linux-source-7.9 7.9.5-1 +trixie-security +v7.9 +2 of 2 +-$'
+said 'track: one that has a patch' '^linux-source-7.9 7.9.6-1\+b1 +trixie +v7.9 +1 of 2 +-$'
+said 'track: which one' '^\* linux-source-7.9 7.9.6-1\+b1, there already: change-3$'
+said 'track: one that does not take a patch' '^linux-source-7.9 7.9.12-1 +sid +v7.9 +do not apply +-$'
+said 'track: why' '^\* linux-source-7.9 7.9.12-1: change-15: virt/kvm/kvm_main.c'
+accepts 'track: the same as JSON' python3 -c 'import json, sys
+rows = json.load(open(sys.argv[1]))
+assert [(row["version"], row["there"], bool(row["reason"]), row["suites"]) for row in rows] == [
+    ("7.9.5-1", [], False, ["trixie-security"]), ("7.9.6-1+b1", ["change-3"], False, ["trixie"]), ("7.9.12-1", [], True, ["sid"])], rows
+' "$PROJECT/results/track.json"
+accepts 'track: the same as a page' sphinx-build -q -n -W -C -D root_doc=track "$PROJECT/Documentation/process" "$WORK/html"
+accepts 'track: once more' env BASE=v7.9 "$track"
+accepts 'track: nothing is looked at again' test "$(grep -c 'looking at' "$WORK/output")" -eq 0
+printf 'allnoconfig: ; @:\n%%/: ; @:\n' >>"$WORK/pinned/Makefile"
+printf 'allnoconfig: ; @:\n%%/: ; @false\n' >>"$WORK/newer/Makefile"
+nothing
+linux trixie 7.9.5-1 pinned
+linux sid 7.9.6-1 newer
+publish
+accepts 'track: with a compiler' env COMPILE=1 "$track"
+said 'track: one that compiles' '^linux-source-7.9 7.9.5-1 +trixie +v7.9 +2 of 2 +yes$'
+said 'track: one that does not' '^linux-source-7.9 7.9.6-1 +sid +v7.9 +1 of 2 +no$'
+rm -rf "$SITE"/debian*
+refuses 'track: nothing there' "^track.sh: Debian's archive has no linux-source of v7.9" sh -c 'rm -r "$1/apt"; "$2"' sh "$CACHE" "$track"
 report
