@@ -277,7 +277,9 @@ pin()
 	set -- "$1" "$2" $(newest "$@")
 	[ $# -eq 4 ] || return 0
 	suite=$4
-	! fetch_newest "$1" "$2" "$3" || printf '%s\t%s %s %s\n' "$1" "$2" "$3" "$sha"
+	# In the column of the other lines.
+	! fetch_newest "$1" "$2" "$3" ||
+		printf '%s\t%s %s %s\n' "$(printf '%s' "$1" | sed 's/^package$/&\t/')" "$2" "$3" "$sha"
 }
 
 # unpack upstream|package DIRECTORY [TAR-OPTION...]: the kernel that is in $file.
