@@ -5,29 +5,39 @@
 #ifndef SELFTEST_KVM_LIFECYCLE_HARNESS_H
 #define SELFTEST_KVM_LIFECYCLE_HARNESS_H
 
+#include <stdarg.h>
+
 #include "kselftest_harness.h"
 
 #include "kvm_lifecycle.h"
 
-/*
- * Upstream's SKIP() turns a failure before it into a success.  A subtest that has
- * failed has failed, whatever it lacks afterwards.
- */
+/* A subtest that has failed has failed, whatever it lacks afterwards. */
+static inline void __printf(2, 3) skip_unless_failed(struct __test_metadata *_metadata,
+						     const char *fmt, ...)
+{
+	char reason[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+
+	if (!__test_passed(_metadata)) {
+		TH_LOG("failed, and then: %s", reason);
+		return;
+	}
+	fprintf(TH_LOG_STREAM, "#      SKIP      %s\n", reason);
+	snprintf(_metadata->results->reason, sizeof(_metadata->results->reason), "%s", reason);
+	_metadata->exit_code = KSFT_SKIP;
+	_metadata->trigger = 0;
+}
+
+/* Upstream's makes a success of a failure before it. */
 #undef SKIP
-#define SKIP(statement, fmt, ...)						\
-do {										\
-	if (!__test_passed(_metadata)) {					\
-		TH_LOG("failed, and then: " fmt, ##__VA_ARGS__);		\
-		statement;							\
-	}									\
-	snprintf(_metadata->results->reason,					\
-		 sizeof(_metadata->results->reason), fmt, ##__VA_ARGS__);	\
-	if (TH_LOG_ENABLED)							\
-		fprintf(TH_LOG_STREAM, "#      SKIP      %s\n",		\
-			_metadata->results->reason);				\
-	_metadata->exit_code = KSFT_SKIP;					\
-	_metadata->trigger = 0;							\
-	statement;								\
+#define SKIP(statement, ...)				\
+do {							\
+	skip_unless_failed(_metadata, __VA_ARGS__);	\
+	statement;					\
 } while (0)
 
 /* The test fails if the file can't be opened. */
