@@ -302,6 +302,13 @@ static const char * const tour[] = {
 	"0 limit_fds on=0",
 	"+0 create_vm vm=1",
 	"0 create_vcpu_next below=1 id=0",
+	"+0 create_vcpu vm=1 vcpu=0 id=1",
+#ifdef __aarch64__
+	"0 vcpu_init vm=1 vcpu=0 features=0",
+#endif
+	"0 mp_state_next below=1",
+	"0 run_next below=1 at_once=1",
+	"+0 close_vcpu vm=1 vcpu=0",
 	"+0 close_vm vm=1",
 	"+0 create_vm vm=0",
 	"0 set_memory vm=0 slot=0 on=0 at_once=1",
@@ -310,8 +317,6 @@ static const char * const tour[] = {
 	"+0 enable_cap vm=0 cap=3",
 	"0 set_tsc_khz vm=0 vcpu=3 khz=1000000",
 	"+0 create_vcpu vm=0 vcpu=0 id=0",
-	"0 mp_state_next below=1",
-	"0 run_next below=1 at_once=1",
 	"0 lapic vm=0 vcpu=0 dest=0",
 	"0 enable_synic vm=0 vcpu=0",
 	"0 nmi vm=0 vcpu=0",
@@ -334,8 +339,6 @@ static const char * const tour[] = {
 #ifdef __aarch64__
 	"0 enable_cap vm=0 cap=0",
 	"+0 create_vcpu vm=0 vcpu=0 id=0",
-	"0 mp_state_next below=1",
-	"0 run_next below=1 at_once=1",
 	"+0 create_vgic vm=0",
 	"0 vgic_irqs vm=0 nr=64",
 	"+0 vgic_dist vm=0",
@@ -353,6 +356,7 @@ static const char * const tour[] = {
 	"0 counter_offset vm=0 us=0",
 	"0 irqfd vm=0 eventfd=0 gsi=0 deassign=0",
 	"0 set_routing vm=0 nr=1 msi=0",
+	"0 close_device vm=0 on=1",
 #endif
 	"0 signal_eventfd eventfd=0",
 	"0 close_eventfd eventfd=0",
