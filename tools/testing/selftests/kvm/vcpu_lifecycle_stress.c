@@ -43,6 +43,9 @@
 /* A race that is widened is met at once, or nearly so. */
 #define FOUND_TRIES	3
 
+/* Of so many programs of a theme, one creates a VM and a vCPU, whatever the seed. */
+#define FLOOR_SEEDS	10
+
 /* How often a tour may be run until each of its calls has succeeded. */
 #define TOUR_TRIES	5
 
@@ -398,20 +401,23 @@ static bool replay(const struct options *o)
 	return ok;
 }
 
-static bool is_over(const struct options *o, u64 start, u64 seed)
+static bool is_over(const struct options *o, u64 start, u64 seed, bool enough)
 {
 	if (o->programs)
 		return seed >= o->seed + o->programs;
-	/* However slow the host is, one program of each theme. */
-	return seed > o->seed && timed_out(start, o->time_s);
+	/* However slow the host is, one program of each theme, and more if that wasn't enough. */
+	return seed > o->seed && timed_out(start, o->time_s) &&
+	       (enough || seed >= o->seed + FLOOR_SEEDS);
 }
 
 /* The tours, then a program of each theme in turn.  A theme ends with its first failure. */
 static void storm(const struct options *o, const bool *wanted, bool *ok, struct failure *f)
 {
 	u64 start, said, seed = o->seed, of_tour[MAX_THEMES][2];
-	int theme, skipped = 0;
+	int theme, i, skipped = 0;
+	struct failure ignored;
 	struct program p;
+	bool enough;
 
 	memset(stress_shared->count, 0, sizeof(stress_shared->count));
 	for (theme = 0; theme < stress_nr_themes; theme++) {
@@ -426,7 +432,14 @@ static void storm(const struct options *o, const bool *wanted, bool *ok, struct 
 	theme = 0;
 	start = now_ms();
 	said = start;
-	while (skipped < stress_nr_themes && !is_over(o, start, seed)) {
+	for (;;) {
+		enough = true;
+		for (i = 0; i < stress_nr_themes && enough; i++) {
+			ignored.key[0] = '\0';
+			enough = !wanted[i] || !ok[i] || try_floor(i, of_tour[i], &ignored);
+		}
+		if (skipped >= stress_nr_themes || is_over(o, start, seed, enough))
+			break;
 		if (wanted[theme] && ok[theme]) {
 			skipped = 0;
 			progress_theme = stress_themes[theme].name;
@@ -447,9 +460,10 @@ static void storm(const struct options *o, const bool *wanted, bool *ok, struct 
 	print_progress(start, seed);
 	ksft_print_msg("seeds %llu to %llu, the last one perhaps not of each theme\n",
 		       (unsigned long long)o->seed, (unsigned long long)seed - !theme);
-	for (theme = 0; theme < stress_nr_themes; theme++) {
-		if (wanted[theme] && ok[theme])
-			ok[theme] = try_floor(theme, of_tour[theme], &f[theme]);
+	/* Who has asked for fewer programs has asked for less. */
+	for (i = 0; i < stress_nr_themes; i++) {
+		if (wanted[i] && ok[i] && (!o->programs || o->programs >= FLOOR_SEEDS))
+			ok[i] = try_floor(i, of_tour[i], &f[i]);
 	}
 }
 
