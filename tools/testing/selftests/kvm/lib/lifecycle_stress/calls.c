@@ -1036,14 +1036,18 @@ static int do_twin(struct thread *t, const u64 *a)
 	return 0;
 }
 
+/* A twin doesn't live for long: wait for one to be born. */
 static int do_kill_twin(struct thread *t, const u64 *a)
 {
+	u64 start = now_ms();
 	int r = -ESRCH;
 
-	pthread_mutex_lock(&twin_lock);
-	if (twin)
-		r = kill(twin, SIGKILL) ? -errno : 0;
-	pthread_mutex_unlock(&twin_lock);
+	do {
+		pthread_mutex_lock(&twin_lock);
+		if (twin)
+			r = kill(twin, SIGKILL) ? -errno : 0;
+		pthread_mutex_unlock(&twin_lock);
+	} while (r == -ESRCH && now_ms() - start < GUESS_MS);
 	return r;
 }
 
