@@ -177,7 +177,7 @@ struct op {
 	bool no_init_no_ebusy;	/* never busy if no vGIC is ever initialized */
 	bool guesses;		/* a descriptor */
 	int success;		/* what is one as well, e.g. EINTR of KVM_RUN */
-	const char *never;	/* why it has no success */
+	const char *never;	/* why it may have no success */
 	const int *errnos;
 };
 

@@ -1288,6 +1288,7 @@ const struct kind_values stress_kinds[] = {
 #define NEVER_IRQCHIP	NULL
 #define NEVER_MSI	NULL
 #endif
+#define NEVER_TWIN	"a twin lives for a few ms, and a slow host can miss each"
 
 const struct op stress_ops[] = {
 	{ "create_vm", do_create_vm, ALWAYS, 3, { VM } },
@@ -1380,7 +1381,7 @@ const struct op stress_ops[] = {
 	{ "pass", do_pass, PROCESSES, 4, { VM, VCPU_OR_VM, HOW, US } },
 	{ "take", do_take, PROCESSES, 4, { VM, VCPU_OR_VM, HOW, US } },
 	{ "twin", do_twin, PROCESSES, 4, { VM, ID, FLAG } },
-	{ "kill_twin", do_kill_twin, PROCESSES, 3, {}, ERRNOS(ESRCH) },
+	{ "kill_twin", do_kill_twin, PROCESSES, 3, {}, ERRNOS(ESRCH), .never = NEVER_TWIN },
 	{ "die", do_die, PROCESSES, 2, { US } },
 	{ "fail", do_fail, FAULTS, 12, { NTH }, ERRNOS(ENOENT, EACCES, EPERM) },
 	{ "limit_fds", do_limit_fds, FAULTS, 3, { FLAG } },
