@@ -198,12 +198,12 @@ make_up()
 			s#^SNAPSHOT=.*#SNAPSHOT=$WEB/snapshot#" "$PROJECT/tools/lab/elsewhere.sh"
 	printf '# SPDX-License-Identifier: GPL-2.0-only\nversion\t\t7.9.5\nseries\t\t7.9\ndefault\n' >"$WORK/patches/v7.9/base"
 	kernel pinned 7.9.5
-	kernel work 7.9.5
-	commit_base "$WORK/work" >/dev/null
+	kernel series 7.9.5
+	commit_base "$WORK/series" >/dev/null
 	for _line in 3 15; do
-		sed -i "s/^$_line\$/line $_line/" "$WORK/work/virt/kvm/kvm_main.c"
-		git -C "$WORK/work" commit -q -a -m "KVM: Change line $_line"
-		git -C "$WORK/work" format-patch -q -1 -N --full-index --zero-commit --no-signature -o "$WORK/patches/v7.9"
+		sed -i "s/^$_line\$/line $_line/" "$WORK/series/virt/kvm/kvm_main.c"
+		git -C "$WORK/series" commit -q -a -m "KVM: Change line $_line"
+		git -C "$WORK/series" format-patch -q -1 -N --full-index --zero-commit --no-signature -o "$WORK/patches/v7.9"
 	done
 	(cd "$WORK/patches/v7.9" && mv 0001-KVM-Change-line-3.patch 0001-change-3.patch && mv 0001-KVM-Change-line-15.patch 0002-change-15.patch)
 }
