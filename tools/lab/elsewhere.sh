@@ -51,48 +51,57 @@ signed_sum()
 	[ -n "$sha" ]
 }
 
+# get_right URL SHA256 WHAT WHERE: in $file, what has this checksum; $why says why not.
+get_right()
+{
+	step "fetching $3 from $4" >&2
+	file=$CACHE/download/$2
+	get "$FILE_SECONDS" "$1" "$file" || return
+	why="its checksum is wrong"
+	right_sum "$file" "$2" "$3 of $4"
+}
+
 # from_kernel_org VERSION: in $file, its release, as an upstream tarball.
 from_kernel_org()
 {
-	_dir=$(mktemp -d)
-	if signed_sum "$1" "$_dir"; then
-		step "fetching $name from kernel.org" >&2
-		file=$CACHE/download/$sha
-		why="its checksum is wrong"
-		! get "$FILE_SECONDS" "$KERNEL_ORG/v${1%%.*}.x/$name" "$file" ||
-			! right_sum "$file" "$sha" "kernel.org's $name" || why=
+	_sums=$(mktemp -d) _got=yes
+	signed_sum "$1" "$_sums" || _got=
+	rm -rf "$_sums"
+	if [ -n "$_got" ] && get_right "$KERNEL_ORG/v${1%%.*}.x/$name" "$sha" "$name" kernel.org; then
+		return
 	fi
-	rm -rf "$_dir"
-	[ -n "$why" ] || return 0
 	step "kernel.org: no linux $1: $why" >&2
 	return 1
+}
+
+# snapshot_hash upstream|package NAME VERSION: what that archive calls the file by.
+snapshot_hash()
+{
+	case $1 in
+	upstream)	_what=mr/package/$2/$3/srcfiles _end=.orig.tar.xz ;;
+	package)	_what=mr/binary/$2/$3/binfiles _end=_all.deb ;;
+	esac
+	_json=$(mktemp)
+	hash=
+	if get "$SMALL_SECONDS" "$SNAPSHOT/$(echo "$_what" | sed 's/+/%2B/g')?fileinfo=1" "$_json"; then
+		why="its list does not have the file"
+		hash=$(python3 -c '
+import json, sys
+for hash, files in json.load(sys.stdin)["fileinfo"].items():
+    if any(file["name"].endswith(sys.argv[1]) for file in files):
+        print(hash)' "$_end" <"$_json" 2>/dev/null | head -n 1)
+	fi
+	rm -f "$_json"
+	[ -n "$hash" ]
 }
 
 # from_snapshot upstream|package NAME VERSION SHA256: in $file, this pinned file.
 from_snapshot()
 {
-	file=$CACHE/download/$4
-	_json=$(mktemp)
-	case $1 in
-	upstream)	_what=mr/package/$2/$3/srcfiles _end=.orig.tar.xz ;;
-	package)	_what=mr/binary/$2/$3/binfiles _end=_all.deb ;;
-	esac
-	if get "$SMALL_SECONDS" "$SNAPSHOT/$(echo "$_what" | sed 's/+/%2B/g')?fileinfo=1" "$_json"; then
-		why="its list does not have the file"
-		_hash=$(python3 -c '
-import json, sys
-for hash, files in json.load(sys.stdin)["fileinfo"].items():
-    if any(file["name"].endswith(sys.argv[1]) for file in files):
-        print(hash)' "$_end" <"$_json" 2>/dev/null | head -n 1)
-		[ -z "$_hash" ] || {
-			step "fetching $2 $3 ($1) from Debian's snapshot archive" >&2
-			why="its checksum is wrong"
-			! get "$FILE_SECONDS" "$SNAPSHOT/file/$_hash" "$file" ||
-				! right_sum "$file" "$4" "the snapshot archive's $2 $3" || why=
-		}
+	if snapshot_hash "$1" "$2" "$3" &&
+	   get_right "$SNAPSHOT/file/$hash" "$4" "$2 $3 ($1)" "Debian's snapshot archive"; then
+		return
 	fi
-	rm -f "$_json"
-	[ -n "$why" ] || return 0
 	step "Debian's snapshot archive: no $2 $3 ($1): $why" >&2
 	return 1
 }
