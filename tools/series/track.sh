@@ -122,77 +122,6 @@ look()
 	echo "$row" >"$key"
 }
 
-# The rows as a table, with what it has no room for behind it.
-table()
-{
-	awk -F'\t' '
-	function put(a, b, c, d, e,    i)
-	{
-		n++
-		cell[n, 1] = a; cell[n, 2] = b; cell[n, 3] = c; cell[n, 4] = d; cell[n, 5] = e
-		for (i = 1; i <= 5; i++)
-			if (length(cell[n, i]) > width[i])
-				width[i] = length(cell[n, i])
-	}
-	function rule(    i, j, text)
-	{
-		for (i = 1; i <= 5; i++) {
-			text = text (i > 1 ? "  " : "")
-			for (j = 0; j < width[i]; j++)
-				text = text "="
-		}
-		print text
-	}
-	BEGIN	{ put("Package", "Suites", "Series", "Patches", "Compiled") }
-	{
-		there = split($5, slugs, " ")
-		put($2 " " $3, $10, $1, $7 != "" ? "do not apply" : ($4 - there) " of " $4, $8)
-		if ($7 != "")
-			more = more "\n* " $2 " " $3 ": " $7
-		if ($5 != "")
-			more = more "\n* " $2 " " $3 ", there already: " $5
-		if ($6 != "")
-			more = more "\n* " $2 " " $3 ", by git am -3 alone: " $6
-	}
-	END {
-		rule()
-		for (r = 1; r <= n; r++) {
-			text = ""
-			for (i = 1; i <= 5; i++)
-				text = text sprintf("%-" (i < 5 ? width[i] : 0) "s%s", cell[r, i], i < 5 ? "  " : "")
-			print text
-			if (r == 1)
-				rule()
-		}
-		rule()
-		if (more != "")
-			print more
-	}' "$WORK/rows"
-}
-
-json()
-{
-	awk -F'\t' '
-	function quoted(text)
-	{
-		gsub(/["\\]/, "\\\\&", text)
-		return "\"" text "\""
-	}
-	function list(text)
-	{
-		text = quoted(text)
-		gsub(/ /, "\", \"", text)
-		return "[" (text == "\"\"" ? "" : text) "]"
-	}
-	BEGIN	{ print "[" }
-	{
-		printf "%s {\"package\": %s, \"version\": %s, \"suites\": %s, \"base\": %s, \"patches\": %d, \"there\": %s, \"merged\": %s, \"reason\": %s, \"compiled\": %s, \"date\": %s}",
-			(NR > 1 ? ",\n" : ""), quoted($2), quoted($3), list($10), quoted($1), $4, list($5), list($6),
-			($7 != "" ? quoted($7) : "null"), ($8 == "-" ? "null" : $8 == "yes" ? "true" : "false"), quoted($9)
-	}
-	END	{ print "\n]" }' "$WORK/rows"
-}
-
 page()
 {
 	cat <<-'END'
@@ -206,7 +135,7 @@ page()
 	echo "Written by \`\`make track\`\` on $(date +%F): Debian's kernel packages of the series that there is a base for, and the patches"
 	echo "that each takes. A patch that is there already is not counted."
 	echo
-	table
+	"$TOP/tools/series/track.py" table <"$WORK/rows"
 }
 
 "$TOP/tools/lab/setup.sh"
@@ -223,10 +152,10 @@ while read -r base name version; do
 	[ -z "$row" ] || printf '%s\t%s\n' "$row" "$in" >>"$WORK/rows"
 done <"$WORK/each"
 [ -s "$WORK/rows" ] || die "Debian's archive does not serve any of its kernels: nothing was changed (see the lines above)"
-json >"$TOP/results/track.json.new"
+"$TOP/tools/series/track.py" json <"$WORK/rows" >"$TOP/results/track.json.new"
 page >"$PAGE.new"
 mv "$TOP/results/track.json.new" "$TOP/results/track.json"
 mv "$PAGE.new" "$PAGE"
 echo
-table
+"$TOP/tools/series/track.py" table <"$WORK/rows"
 step "the same: results/track.json, and ${PAGE#"$TOP"/}"
