@@ -189,28 +189,27 @@ int avic_read(int vm_fd, struct avic_state *a)
 	return nr ? 0 : -EBADMSG;
 }
 
-/* What the physical ID table has for the vCPU ID @id. */
-u64 avic_entry(const struct avic_state *a, u32 id)
+static u64 avic_value_of(const struct avic_value *values, int nr, u32 id)
 {
 	int i;
 
-	for (i = 0; i < a->nr_entries; i++) {
-		if (a->entries[i].id == id)
-			return a->entries[i].val;
+	for (i = 0; i < nr; i++) {
+		if (values[i].id == id)
+			return values[i].val;
 	}
 	return 0;
+}
+
+/* What the physical ID table has for the vCPU ID @id. */
+u64 avic_entry(const struct avic_state *a, u32 id)
+{
+	return avic_value_of(a->entries, a->nr_entries, id);
 }
 
 /* The page of the local APIC of the vCPU @id, or 0. */
 u64 avic_backing(const struct avic_state *a, u32 id)
 {
-	int i;
-
-	for (i = 0; i < a->nr_vcpus; i++) {
-		if (a->backing[i].id == id)
-			return a->backing[i].val;
-	}
-	return 0;
+	return avic_value_of(a->backing, a->nr_vcpus, id);
 }
 
 /* The ID under which the GA Log knows a VM, 0 for none, or -errno. */
