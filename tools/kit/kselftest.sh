@@ -66,7 +66,7 @@ fill()
 	mkdir "$KIT" "$KIT/kvm" "$KIT/module"
 	cp "$HERE"/* "$KIT/"
 	mv "$KIT/build" "$KIT/module/"
-	sed -n 's/^all	//p' "$TOP/tools/lab/splats" >"$KIT/splats"
+	sed -n 's/^all	//p; s/^stall	//p' "$TOP/tools/lab/splats" >"$KIT/splats"
 	(cd "$TOP" && cp -r --parents Kbuild $(git ls-files -co --exclude-standard virt arch drivers) "$KIT/module/")
 	for test in $ALL; do
 		cp "$CACHE/tests/$BASE-$1/$test" "$KIT/kvm/"

@@ -122,7 +122,7 @@ boot()
 }
 
 # What a kernel says, again and again, of a CPU that does nothing any more.
-STALLS='stalls on CPUs|self-detected stall|soft lockup|hard LOCKUP|blocked for more than'
+STALLS=$(sed -n 's/^stall	//p' "$TOP/tools/lab/splats" | paste -sd'|')
 
 # since_progress: how many tests have ended, and the one that runs, or boot-LINES; and how
 # often a CPU has stalled since.
@@ -185,8 +185,7 @@ cell()
 		# shellcheck disable=SC2086 # the emulator and its version
 		${MACHINE%% *} --version
 		(cd "$RESULTS/root" && find . -type f -exec sha256sum {} + | sort)
-		sha256sum <"$TOP/tools/lab/host.sh"
-		cat "$TOP"/tools/lab/verdict/logs.py "$TOP/tools/lab/splats" | sha256sum
+		hash_files "$TOP/tools/lab/host.sh" "$TOP/tools/lab/verdict/logs.py" "$TOP/tools/lab/splats"
 	} | hash_of
 }
 

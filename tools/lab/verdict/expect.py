@@ -96,8 +96,12 @@ def rows_of(file, least, most):
     return rows, errors
 
 
+# Who looks for a report of tools/lab/splats.
+READERS = ("all", "stall", "lab")
+
+
 def rows_of_splats(file):
-    """Of tools/lab/splats: "all" or "lab", and an expression."""
+    """Of tools/lab/splats: one of READERS, and an expression."""
     rows, errors = [], []
     for where, line in lines_of(file):
         who, tab, pattern = line.partition("\t")
@@ -105,8 +109,8 @@ def rows_of_splats(file):
             re.compile(pattern)
         except re.error as error:
             errors.append(f"{where}: no regular expression: {error}")
-        if who not in ("all", "lab") or not tab or not pattern or "\t" in pattern:
-            errors.append(f"{where}: a row is all or lab, one tab, and an expression")
+        if who not in READERS or not tab or not pattern or "\t" in pattern:
+            errors.append(f"{where}: a row is all, stall or lab, one tab, and an expression")
         rows.append((who, pattern))
     return rows, errors
 

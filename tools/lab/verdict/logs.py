@@ -41,7 +41,7 @@ def write(file, text):
 
 # Reports of the kernel.
 
-def splats(who=("all", "lab")):
+def splats(who=expect.READERS):
     rows, errors = expect.rows_of_splats(os.path.join(expect.TOP, "tools/lab/splats"))
     if errors:
         die(errors[0])
@@ -233,7 +233,7 @@ HEADER = "tools/testing/selftests/kvm/lib/kmsg.c"
 
 
 def splats_in_c():
-    return "".join('\t\t"{}",\n'.format(pattern.replace("\\", "\\\\").replace('"', '\\"')) for pattern in splats(("all",)))
+    return "".join('\t\t"{}",\n'.format(pattern.replace("\\", "\\\\").replace('"', '\\"')) for pattern in splats(("all", "stall")))
 
 
 def check_header():

@@ -53,6 +53,7 @@ static bool kmsg_is_splat(const char *text)
 		"INFO: rcu",
 		"stalls on CPUs",
 		"soft lockup",
+		"hard LOCKUP",
 		"nobody cared",
 		"unchecked MSR access",
 		"trying to register non-static key",
