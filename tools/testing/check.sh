@@ -11,10 +11,9 @@
 . "$TOP/tools/series/series.sh"
 
 WHAT=${1:-scripts}
-base=${BASE:-}
-no_settings
-[ "$WHAT" = hosts ] || base=
-BASE=${base:-$(default_base)}
+[ "$WHAT" = hosts ] || no_settings
+unset HOST ARCH
+BASE=${BASE:-$(default_base)}
 
 # What a command that fails must not change: what builds have finished (what one
 # was at has the name of a temporary), and a user's kernel tree with its git.
