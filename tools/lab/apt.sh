@@ -170,8 +170,8 @@ newest()
 }
 
 # newest_kernels SERIES [REGEXP [UPSTREAM [PACKAGE]]]: "KIND NAME VERSION SUITE" of its
-# newest releases, the newest one first, but for these two versions.  Of two that are the same one, the
-# one without Debian's patches comes first.
+# newest releases, the newest one first, but for these two versions.  Of two that are the
+# same one, the one without Debian's patches comes first.
 newest_kernels()
 {
 	_begins=${2:-$(echo "$1" | sed 's/\./\\./g')[.~]}

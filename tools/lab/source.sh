@@ -11,7 +11,8 @@
 # Debian's snapshot archive.  With KERNEL=path it is a copy of the user's tree instead.
 #
 # With NEWEST=regexp it is the newest release that the archive has, of those whose versions
-# begin so.  Another release than the pinned one has a tree of its own, BASE-VERSION.  Beside a tree lie, as TREE.NAME:
+# begin so.  Another release than the pinned one has a tree of its own, BASE-VERSION.
+# Beside a tree lie, as TREE.NAME:
 #   version	what it is
 #   there	the patches that it has already, which are empty commits
 #   merged	the patches that apply by git am -3 alone

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The tables patches/expect, patches/needs and patches/changes, the files of the hosts in
-# tools/lab/hosts, and what follows from them for one kernel.  Any mistake in them is an error with the file and the line.
+# tools/lab/hosts, and what follows from them for one kernel.  Any mistake in them is an
+# error with the file and the line.
 
 import collections
 import os
