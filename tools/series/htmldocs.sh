@@ -24,14 +24,15 @@ TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM
 
-# What htmldocs takes of a tree.  It finds Sphinx by Debian's Python.
+# What htmldocs takes of a tree.  It finds Sphinx by Debian's Python.  make static
+# hands several architectures on; the kernel's make takes one.
 htmldocs()
 {
 	mkdir "$TMP/$1" &&
 	git -C "$TREE" archive "refs/tags/$1" Documentation include/uapi MAINTAINERS Makefile arch/x86/Makefile \
 		scripts tools | tar -xf - -C "$TMP/$1" || return
 	[ "$1" = base ] || [ -z "$RST" ] || cp "$RST" "$TMP/$1/Documentation/virt/kvm/locking.rst" || return
-	make -C "$TMP/$1" htmldocs SPHINXDIRS=virt/kvm PYTHON3=/usr/bin/python3
+	make -C "$TMP/$1" htmldocs ARCH=x86 SPHINXDIRS=virt/kvm PYTHON3=/usr/bin/python3
 }
 
 # A warning without the folder, the line and what the kernel's make says.
