@@ -135,6 +135,9 @@ static const char * const allocators[] = {
 static const char * const stocks[] = {
 	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc", "__kfree_rcu_sheaf",
 	"kmem_cache_prefill_sheaf",
+	"stack_depot_save",
+	/* Takes a page on its own if somebody else is at the lists of the CPU. */
+	"alloc_pages_bulk",
 };
 
 /* Sites that fail without the operation failing, and why that does no harm. */
