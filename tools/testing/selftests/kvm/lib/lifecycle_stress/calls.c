@@ -959,8 +959,9 @@ static int do_pass(struct thread *t, const u64 *a)
 	int socks[2], r;
 	pid_t pid;
 
+	/* A socket whose inode can't be had is ENFILE. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks))
-		return -errno;
+		return errno == ENFILE ? -ENOMEM : -errno;
 	r = send_fd(socks[0], look(slot));
 	if (r)
 		goto out;
