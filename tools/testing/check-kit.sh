@@ -63,20 +63,23 @@ on_host()
 				until [ "$knob" = Y ]; do
 					read -r knob </sys/kernel/debug/failslab/task-filter
 				done
-				interrupt_if true
+				interrupt
 			}
 
 			# ... or parameters of KVM.
 			parameters()
 			{
 				cat /sys/module/kvm/parameters/* >../parameters 2>/dev/null
-				interrupt_if sh -c '! cat /sys/module/kvm/parameters/* 2>/dev/null | cmp -s - ../parameters'
+				while cat /sys/module/kvm/parameters/* 2>/dev/null | cmp -s - ../parameters; do
+					sleep 0.2
+				done
+				interrupt
 			}
 
-			interrupt_if()
+			# Again and again, as an impatient user does, until the run has ended.
+			interrupt()
 			{
-				while :; do
-					! "$@" || kill -INT $(cat ../pid) 2>/dev/null
+				while kill -INT $(cat ../pid) 2>/dev/null; do
 					sleep 0.2
 				done
 			}
@@ -155,10 +158,11 @@ amd_hosts()
 		kit panics 2 -t vcpu_index_test
 		sysctl -w kernel.panic_on_warn=0 vm.panic_on_oom=0
 	EOT
-	# A test that is killed after it has written them: what is a storm's chance is made sure of.
+	# A test that is killed after it has turned a knob and written a parameter: certain here,
+	# and by chance in a storm.
 	on_host amd all parameters <<-'EOT'
 		mv kvm/xen_evtchn_target_test ..
-		printf '#!/bin/sh\necho Y >/sys/kernel/debug/failslab/task-filter\n[ "$MAY_CHANGE" != "parameters " ] || echo 0 >/sys/module/kvm/parameters/halt_poll_ns\nsleep 600\n' >kvm/xen_evtchn_target_test
+		printf '#!/bin/sh\necho Y >/sys/kernel/debug/failslab/task-filter || exit\n[ "$MAY_CHANGE" != "parameters " ] || echo 0 >/sys/module/kvm/parameters/halt_poll_ns\nsleep 600\n' >kvm/xen_evtchn_target_test
 		chmod +x kvm/xen_evtchn_target_test
 		MEANWHILE=parameters
 		kit parameters 130 --parameters -t xen_evtchn_target_test -t vcpu_index_test
