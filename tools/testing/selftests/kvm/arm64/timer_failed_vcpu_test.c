@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * By default, the virtual counter of a VM starts over with each vCPU that is
- * created.  It doesn't with one that isn't: the VM has nothing to do with an
- * attempt that fails.
+ * The virtual counter of a VM is one for all vCPUs, and goes on when another vCPU is
+ * created, or isn't because that fails: from the creation of the VM, from the value that
+ * was restored, or from the offset that userspace has chosen.
  */
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
+#include "ucall_common.h"
 #include "arch_timer.h"
 
 /* The counter goes by this much at least, it takes far less to read it. */
@@ -25,9 +26,13 @@ FIXTURE(counter)
 	u64 before;
 };
 
-/* The vCPU isn't run. */
+/* A value that no counter of a new VM has, and what it's restored to. */
+#define RESTORED	1000000000000ull
+
 static void guest_code(void)
 {
+	for (;;)
+		GUEST_SYNC(timer_get_cntct(VIRTUAL));
 }
 
 static u64 read_counter(struct kvm_vcpu *vcpu)
@@ -41,6 +46,7 @@ FIXTURE_SETUP(counter)
 	self->vcpu = vm_vcpu_add(self->vm, 0, guest_code);
 	usleep(AGE_MS * 1000);
 	self->before = read_counter(self->vcpu);
+	ASSERT_LT(self->before, RESTORED);
 
 	/* Not even a loaded machine reads it twice in so long a time. */
 	ASSERT_GE(self->before, msec_to_cycles(AGE_MS))
@@ -76,17 +82,41 @@ TEST_F(counter, duplicate_id)
 			       "a KVM_CREATE_VCPU with an ID that is taken");
 }
 
-/* What is tested for can be told from what a vCPU that is created does. */
+/* The counter of both vCPUs is the one that there was. */
 TEST_F(counter, created)
 {
-	int fd = __vcpu_fd_create(self->vm, 1);
-	u64 now = read_counter(self->vcpu);
+	struct kvm_vcpu *vcpu = vm_vcpu_add(self->vm, 1, guest_code);
 
-	ASSERT_GE(fd, 0);
-	EXPECT_LT(now, self->before)
-		TH_LOG("virtual counter after KVM_CREATE_VCPU: want less than %llu, got %llu",
-		       (unsigned long long)self->before, (unsigned long long)now);
-	close(fd);
+	expect_counter_went_on(_metadata, self->vcpu, self->before, "KVM_CREATE_VCPU");
+	expect_counter_went_on(_metadata, vcpu, self->before, "KVM_CREATE_VCPU, of the new vCPU");
+}
+
+TEST_F(counter, restored)
+{
+	vcpu_set_reg(self->vcpu, KVM_REG_ARM_TIMER_CNT, RESTORED);
+	vm_vcpu_add(self->vm, 1, guest_code);
+	expect_counter_went_on(_metadata, self->vcpu, RESTORED,
+			       "KVM_REG_ARM_TIMER_CNT and KVM_CREATE_VCPU");
+}
+
+static u64 run_and_read_counter(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+
+	vcpu_run(vcpu);
+	EXPECT_EQ(UCALL_SYNC, get_ucall(vcpu, &uc));
+	return uc.args[1];
+}
+
+TEST_F(counter, seen_by_guest)
+{
+	u64 before = run_and_read_counter(_metadata, self->vcpu), now;
+
+	vm_vcpu_add(self->vm, 1, guest_code);
+	now = run_and_read_counter(_metadata, self->vcpu);
+	EXPECT_GE(now, before)
+		TH_LOG("CNTVCT_EL0 after KVM_CREATE_VCPU: want %llu at least, got %llu",
+		       (unsigned long long)before, (unsigned long long)now);
 }
 
 /* Userspace has chosen an offset, which no vCPU changes. */
