@@ -590,16 +590,6 @@ TEST_F(no_vcpu, other_registers)
 	expect_others_invalid(_metadata, &self->gic, "without a vCPU");
 }
 
-/* A vGIC for no vCPU is of no use, but it's possible to initialize it. */
-TEST_F(no_vcpu, after_init)
-{
-	ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
-
-	expect_access(_metadata, &self->gic, &iidr, false, 0, 0, "after init without a vCPU");
-	expect_access(_metadata, &self->gic, &typer2, false, 0, 0, "after init without a vCPU");
-	expect_others_invalid(_metadata, &self->gic, "after init without a vCPU");
-}
-
 /*
  * Two idle vCPUs and an uninitialized vGIC.
  */
