@@ -17,6 +17,7 @@
  *    the vCPUs are.
  *  - No access that was let through because the vGIC wasn't initialized takes
  *    effect after it was.
+ *  - No access waits for a page fault of a thread that sets up something else.
  *
  * A busy vCPU is one that sits in KVM_GET_ONE_REG, with vcpu->mutex held, on a
  * page that userfaultfd doesn't provide until the vCPU is released: every
@@ -51,6 +52,9 @@
 
 /* How long to wait for something that takes milliseconds at worst. */
 #define PATIENCE_MS	20000
+
+/* How long an access may take that waits for nobody. */
+#define BOUND_MS	2000
 
 /* How often KVM_DEV_ARM_VGIC_CTRL_INIT races with a writer. */
 #define NR_RACES	5
@@ -211,10 +215,12 @@ static void vm_gic_destroy(struct vm_gic *gic)
 	kvm_vm_free(gic->vm);
 }
 
-/* vCPUs that are held in KVM_GET_ONE_REG until they are released. */
+/* Threads that are held in an ioctl, on a page of theirs, until they are released. */
 struct holder {
 	pthread_t thread;
-	struct kvm_vcpu *vcpu;
+	int fd;
+	unsigned long cmd;
+	struct kvm_device_attr attr;
 	void *page;
 	u64 val;
 	int ret;
@@ -232,15 +238,15 @@ static void *holder_fn(void *arg)
 {
 	struct holder *h = arg;
 
-	h->ret = ioctl(h->vcpu->fd, KVM_GET_ONE_REG, h->page) ? -errno : 0;
+	h->ret = ioctl(h->fd, h->cmd, h->cmd == KVM_GET_ONE_REG ? h->page : &h->attr) ? -errno : 0;
 	return NULL;
 }
 
 /*
- * Return 0 once each of the vCPUs is held, or -errno if this kernel doesn't let
+ * Return 0 once each of the holders is held, or -errno if this kernel doesn't let
  * the test handle page faults of the kernel.
  */
-static int hold_vcpus(struct held_vcpus *held, struct vm_gic *gic, int nr)
+static int hold(struct held_vcpus *held, int nr)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
@@ -268,17 +274,16 @@ static int hold_vcpus(struct held_vcpus *held, struct vm_gic *gic, int nr)
 	for (i = 0; i < nr; i++) {
 		struct holder *h = &held->holders[i];
 
-		h->vcpu = gic->vcpus[i];
 		h->page = held->area + i * held->page_size;
+		h->attr.addr = (u64)h->page;
 		pthread_create(&h->thread, NULL, holder_fn, h);
 	}
 
-	/* KVM touches the page with vcpu->mutex held, and not before. */
 	pfd.fd = held->uffd;
 	pfd.events = POLLIN;
 	for (i = 0; i < nr; i++) {
 		r = poll(&pfd, 1, PATIENCE_MS);
-		TEST_ASSERT(r == 1, "Want %d vCPUs held after %u ms, got %d",
+		TEST_ASSERT(r == 1, "Want %d threads held after %u ms, got %d",
 			    nr, PATIENCE_MS, i);
 		r = read(held->uffd, &msg, sizeof(msg));
 		TEST_ASSERT(r == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT,
@@ -289,38 +294,58 @@ static int hold_vcpus(struct held_vcpus *held, struct vm_gic *gic, int nr)
 	return 0;
 }
 
-static void release_vcpus(struct held_vcpus *held)
+/* Have what is at @src on each page. */
+static void release(struct held_vcpus *held, const void *src, size_t len)
 {
-	u8 *src = kvm_mmap(held->page_size, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	struct kvm_one_reg *reg = (void *)src;
+	void *page = kvm_mmap(held->page_size, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	int i, r;
 
+	memcpy(page, src, len);
 	for (i = 0; i < held->nr; i++) {
-		struct holder *h = &held->holders[i];
 		struct uffdio_copy copy = {
-			.src = (u64)src,
-			.dst = (u64)h->page,
+			.src = (u64)page,
+			.dst = (u64)held->holders[i].page,
 			.len = held->page_size,
 		};
 
-		reg->id = ARM64_CORE_REG(regs.pc);
-		reg->addr = (u64)&h->val;
 		r = ioctl(held->uffd, UFFDIO_COPY, &copy);
 		TEST_ASSERT(!r, KVM_IOCTL_ERROR(UFFDIO_COPY, r));
 	}
 
-	for (i = 0; i < held->nr; i++) {
-		struct holder *h = &held->holders[i];
+	for (i = 0; i < held->nr; i++)
+		pthread_join(held->holders[i].thread, NULL);
 
-		pthread_join(h->thread, NULL);
-		TEST_ASSERT(!h->ret, "KVM_GET_ONE_REG of vCPU%d: want 0, got %s",
-			    i, ret_name(h->ret));
-	}
-
-	kvm_munmap(src, held->page_size);
+	kvm_munmap(page, held->page_size);
 	kvm_munmap(held->area, held->nr * held->page_size);
 	close(held->uffd);
+}
+
+/* KVM touches the page with vcpu->mutex held, and not before.  Returns 0 or -errno. */
+static int hold_vcpus(struct held_vcpus *held, struct vm_gic *gic, int nr)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		held->holders[i].fd = gic->vcpus[i]->fd;
+		held->holders[i].cmd = KVM_GET_ONE_REG;
+	}
+
+	return hold(held, nr);
+}
+
+static void release_vcpus(struct held_vcpus *held)
+{
+	struct kvm_one_reg reg = {
+		.id = ARM64_CORE_REG(regs.pc),
+		.addr = (u64)&held->holders[0].val,
+	};
+	int i;
+
+	release(held, &reg, sizeof(reg));
+	for (i = 0; i < held->nr; i++)
+		TEST_ASSERT(!held->holders[i].ret, "KVM_GET_ONE_REG of vCPU%d: want 0, got %s",
+			    i, ret_name(held->holders[i].ret));
 }
 
 /*
@@ -1208,6 +1233,164 @@ TEST_F(vgic, write_waits_for_init)
 		       ret_name(-EBUSY), ret_name(writer.ret),
 		       overtaken ? ", before init was done" : "");
 	expect_value(_metadata, &self->gic, &iidr, self->iidr, "after init");
+}
+
+/*
+ * A thread that sets or gets an attribute, with its argument on a page that isn't there
+ * yet.  It's the business of nobody else, however long that takes.
+ */
+FIXTURE(held_attr)
+{
+	struct vm_gic gic;
+	struct held_vcpus held;
+	bool preinit;
+};
+
+FIXTURE_VARIANT(held_attr)
+{
+	const char *name;
+	unsigned long cmd;
+	u32 group;
+	u64 attr;
+	bool init;		/* the vGIC is initialized */
+	u64 arg;
+	int want;
+};
+
+#define PMU_ATTR(_attr, _arg, _want)						\
+	.name = #_attr, .cmd = KVM_SET_DEVICE_ATTR,				\
+	.group = KVM_ARM_VCPU_PMU_V3_CTRL, .attr = _attr, .arg = _arg, .want = _want
+
+FIXTURE_VARIANT_ADD(held_attr, pmu_irq)
+{
+	PMU_ATTR(KVM_ARM_VCPU_PMU_V3_IRQ, MIN_PPI + 7, 0),
+};
+
+/* One event is filtered. */
+FIXTURE_VARIANT_ADD(held_attr, pmu_filter)
+{
+	PMU_ATTR(KVM_ARM_VCPU_PMU_V3_FILTER, 1 << 16, 0),
+};
+
+FIXTURE_VARIANT_ADD(held_attr, pmu_set_pmu)
+{
+	PMU_ATTR(KVM_ARM_VCPU_PMU_V3_SET_PMU, -1u, -ENXIO),
+};
+
+FIXTURE_VARIANT_ADD(held_attr, pmu_nr_counters)
+{
+	PMU_ATTR(KVM_ARM_VCPU_PMU_V3_SET_NR_COUNTERS, 0, 0),
+};
+
+FIXTURE_VARIANT_ADD(held_attr, maint_irq)
+{
+	.name = "KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ",
+	.cmd = KVM_GET_DEVICE_ATTR,
+	.group = KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ,
+};
+
+#define PMR_ATTR(_cmd)								\
+	.name = "KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS", .cmd = _cmd,		\
+	.group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,				\
+	.attr = KVM_ARM64_SYS_REG(SYS_ICC_PMR_EL1) & KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK, \
+	.init = true
+
+FIXTURE_VARIANT_ADD(held_attr, sysreg_set)
+{
+	PMR_ATTR(KVM_SET_DEVICE_ATTR),
+};
+
+FIXTURE_VARIANT_ADD(held_attr, sysreg_get)
+{
+	PMR_ATTR(KVM_GET_DEVICE_ATTR),
+};
+
+FIXTURE_SETUP(held_attr)
+{
+	struct holder *h = &self->held.holders[0];
+	struct kvm_vcpu_init init;
+	u64 val, val2;
+	bool pmu = variant->group == KVM_ARM_VCPU_PMU_V3_CTRL;
+	int r;
+
+	if (pmu && !kvm_has_cap(KVM_CAP_ARM_PMU_V3))
+		SKIP(return, "KVM has no PMU");
+
+	self->gic.nr_vcpus = 1;
+	self->gic.vm = vm_create(1);
+	kvm_get_default_vcpu_target(self->gic.vm, &init);
+	if (pmu)
+		init.features[0] |= BIT(KVM_ARM_VCPU_PMU_V3);
+	self->gic.vcpus[0] = aarch64_vcpu_add(self->gic.vm, 0, &init, guest_code);
+	self->gic.fd = __vgic_v3_setup(self->gic.vm, 1, NR_IRQS);
+	ASSERT_GE(self->gic.fd, 0);
+	self->preinit = read_preinit(_metadata, &self->gic, &val, &val2);
+
+	h->fd = pmu ? self->gic.vcpus[0]->fd : self->gic.fd;
+	h->cmd = variant->cmd;
+	h->attr.group = variant->group;
+	h->attr.attr = variant->attr;
+	if (ioctl(h->fd, KVM_HAS_DEVICE_ATTR, &h->attr)) {
+		vm_gic_destroy(&self->gic);
+		SKIP(return, "no %s", variant->name);
+	}
+	if (variant->init)
+		ASSERT_EQ(0, vgic_ctrl_init(self->gic.fd));
+
+	r = hold(&self->held, 1);
+	if (r)
+		SKIP(return, "userfaultfd: %s", strerror(-r));
+}
+
+FIXTURE_TEARDOWN(held_attr)
+{
+	vm_gic_destroy(&self->gic);
+}
+
+static int race_read_iidr(void *gic, u64 unused)
+{
+	u64 val;
+
+	return vgic_read(gic, &iidr, &val);
+}
+
+/* Old kernels have no access before init, but this has always been possible. */
+static int race_set_nr_irqs(void *gic, u64 unused)
+{
+	u32 nr = NR_IRQS;
+	int r = __kvm_device_attr_set(((struct vm_gic *)gic)->fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0,
+				      &nr) ? -errno : 0;
+
+	/* __vgic_v3_setup() did so before. */
+	return r == -EBUSY ? 0 : r;
+}
+
+TEST_F(held_attr, access)
+{
+	bool use_iidr = self->preinit || variant->init;
+	struct racer other = {
+		.fn = use_iidr ? race_read_iidr : race_set_nr_irqs,
+		.arg = &self->gic,
+	};
+	bool done;
+
+	racer_start(&other, -1);
+	racer_go(&other);
+	done = racer_done_within(&other, BOUND_MS);
+	release(&self->held, &variant->arg, sizeof(variant->arg));
+	racer_join(&other);
+
+	EXPECT_TRUE(done)
+		TH_LOG("%s while %s sits in a page fault: want it done within %u ms, it isn't",
+		       use_iidr ? "GICD_IIDR read" : "KVM_DEV_ARM_VGIC_GRP_NR_IRQS",
+		       variant->name, BOUND_MS);
+	EXPECT_EQ(0, other.ret)
+		TH_LOG("%s while %s sits in a page fault: want 0, got %s",
+		       use_iidr ? "GICD_IIDR read" : "KVM_DEV_ARM_VGIC_GRP_NR_IRQS",
+		       variant->name, ret_name(other.ret));
+	EXPECT_EQ(variant->want, self->held.holders[0].ret)
+		TH_LOG("%s after a page fault: want %s, got %s", variant->name,
+		       ret_name(variant->want), ret_name(self->held.holders[0].ret));
 }
 
 int main(int argc, char **argv)
