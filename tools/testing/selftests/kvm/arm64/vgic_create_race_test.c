@@ -328,39 +328,53 @@ static void end_create(struct __test_metadata *_metadata, struct racer *create, 
 	expect_vcpu(_metadata, create->val, racer_join(create));
 }
 
+/*
+ * Have another thread do something while a vCPU is being created, and has got as far as
+ * @function.  It isn't done before the vCPU is.
+ */
+static void do_during_create(struct __test_metadata *_metadata,
+			     FIXTURE_DATA(create_race) *self, const char *function,
+			     struct racer *other, const char *what)
+{
+	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+
+	racer_start(other, -1);
+	begin_create(_metadata, &create, self->cpu, self->pause, function);
+	racer_go(other);
+	EXPECT_FALSE(racer_done_within(other, OVERTAKE_MS))
+		TH_LOG("%s during KVM_CREATE_VCPU: want it to wait, it didn't", what);
+	end_create(_metadata, &create, self->pause, function);
+	racer_join(other);
+	EXPECT_EQ(0, other->ret)
+		TH_LOG("%s during KVM_CREATE_VCPU: want 0, got %s", what, ret_name(other->ret));
+}
+
 /* The vCPU is being created when the vGIC is to be initialized. */
 TEST_F(create_race, init_during_create)
 {
-	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
-	int r;
+	struct racer init = { .fn = race_init, .arg = &self->gic };
 
 	ASSERT_EQ(0, set_region(&self->gic, 2));
-	begin_create(_metadata, &create, self->cpu, self->pause, END_OF_CREATE);
-	r = vgic_init(&self->gic);
-	EXPECT_EQ(-EBUSY, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT during KVM_CREATE_VCPU: want %s, got %s",
-		       ret_name(-EBUSY), ret_name(r));
-	end_create(_metadata, &create, self->pause, END_OF_CREATE);
+	do_during_create(_metadata, self, END_OF_CREATE, &init, "KVM_DEV_ARM_VGIC_CTRL_INIT");
 	expect_vgic_init(_metadata, &self->gic);
 	expect_redist(_metadata, &self->gic, 1, 1);
 }
 
+static int race_region(void *gic, u64 count)
+{
+	return set_region(gic, count);
+}
+
 /*
- * There's no region when the vCPU looks for one, and no vCPU when it's set.  The vCPU
+ * The vCPU has looked for a region, and isn't there yet for who sets it.  The vCPU
  * that is created next must not take its place.
  */
 TEST_F(create_race, region_during_creation)
 {
-	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+	struct racer region = { .fn = race_region, .arg = &self->gic, .val = MAX_VCPUS };
 	static const int ids[] = { 1, 2 };
-	int r;
 
-	begin_create(_metadata, &create, self->cpu, self->pause, BEFORE_ONLINE);
-	r = set_region(&self->gic, MAX_VCPUS);
-	EXPECT_EQ(0, r)
-		TH_LOG("region during KVM_CREATE_VCPU: want 0, got %s", ret_name(r));
-	end_create(_metadata, &create, self->pause, BEFORE_ONLINE);
-
+	do_during_create(_metadata, self, BEFORE_ONLINE, &region, "region");
 	expect_vcpu(_metadata, 2, __vcpu_fd_create(self->gic.vm, 2));
 	expect_reproducible(_metadata, &self->gic, ids, ARRAY_SIZE(ids));
 }
