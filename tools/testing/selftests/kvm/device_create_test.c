@@ -151,7 +151,11 @@ TEST_F(device, test_only)
 	int fd;
 
 	t->arg->flags = KVM_CREATE_DEVICE_TEST;
-	EXPECT_EQ(0, create_device(t));
+	protect_argument(t, PROT_READ);
+	EXPECT_EQ(0, create_device(t))
+		TH_LOG("KVM_CREATE_DEVICE_TEST, read-only argument: want 0, got %s",
+		       strerror(errno));
+	protect_argument(t, PROT_READ | PROT_WRITE);
 	fd = next_fd(t->vm);
 	EXPECT_EQ(t->next_fd, fd);
 	t->arg->flags = 0;

@@ -41,10 +41,17 @@ struct memslot_test {
 	int nr_as;
 	void *mem;
 	int mappings;
+	/* Each allocation fails from one of KVM_CREATE_VCPU's on. */
+	bool out_of_memory;
 	int kmsg;
 };
 
 FIXTURE(memslot) {
+	struct memslot_test t;
+};
+
+/* With a memslot of the user's alone. */
+FIXTURE(user_memslot) {
 	struct memslot_test t;
 };
 
@@ -88,16 +95,28 @@ static void free_vm(struct memslot_test *t)
 	t->vm = NULL;
 }
 
+static void set_up(struct memslot_test *t)
+{
+	t->kmsg = kmsg_open();
+	t->mem = kvm_mmap(getpagesize(), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	create_vm(t);
+}
+
+static void tear_down(struct __test_metadata *_metadata, struct memslot_test *t)
+{
+	if (t->vm)
+		free_vm(t);
+	kvm_munmap(t->mem, getpagesize());
+	kmsg_close(_metadata, t->kmsg);
+}
+
 FIXTURE_SETUP(memslot)
 {
 	struct memslot_test *t = &self->t;
 	int fd;
 
-	t->kmsg = kmsg_open();
-	t->mem = kvm_mmap(getpagesize(), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	create_vm(t);
+	set_up(t);
 	t->nr_as = vm_check_cap(t->vm, KVM_CAP_MULTI_ADDRESS_SPACE) ?: 1;
 	TEST_ASSERT_EQ(set_user_slot(t, 0, getpagesize()), 0);
 	fd = __vcpu_fd_create(t->vm, 0);
@@ -105,7 +124,7 @@ FIXTURE_SETUP(memslot)
 		close(fd);
 	free_vm(t);
 	if (fd >= 0)
-		SKIP(return, "KVM makes no page for the APIC: there is no AVIC or APICv");
+		SKIP(return, "KVM makes no page for the APIC: there is no AVIC, nor VMX's access to the APIC");
 	TEST_ASSERT(fd == -EEXIST, "KVM_CREATE_VCPU: want %s, got %s", ret_name(-EEXIST),
 		    ret_name(fd));
 	create_vm(t);
@@ -113,12 +132,17 @@ FIXTURE_SETUP(memslot)
 
 FIXTURE_TEARDOWN(memslot)
 {
-	struct memslot_test *t = &self->t;
+	tear_down(_metadata, &self->t);
+}
 
-	if (t->vm)
-		free_vm(t);
-	kvm_munmap(t->mem, getpagesize());
-	kmsg_close(_metadata, t->kmsg);
+FIXTURE_SETUP(user_memslot)
+{
+	set_up(&self->t);
+}
+
+FIXTURE_TEARDOWN(user_memslot)
+{
+	tear_down(_metadata, &self->t);
 }
 
 /*
@@ -141,6 +165,12 @@ static void expect_undone(struct __test_metadata *_metadata, struct memslot_test
 			continue;
 		}
 		TEST_ASSERT_EQ(set_user_slot(t, as_id, 0), 0);
+	}
+
+	/* munmap() takes memory as well, and KVM can't do anything about that. */
+	if (t->out_of_memory && nr == 1 && !nr_slots) {
+		t->mappings++;
+		nr = 0;
 	}
 
 	nothing = !nr && !nr_slots;
@@ -213,6 +243,7 @@ static void fail_allocations(struct __test_metadata *_metadata, struct memslot_t
 	if (missing)
 		SKIP(return, "%s", missing);
 
+	t->out_of_memory = onwards;
 	for (nth = 1; nth < MAX_NTH && failed && !_metadata->exit_code; nth++) {
 		r = onwards ? fault_arm_onwards(&fi, nth) : fault_arm(&fi, nth);
 		ASSERT_EQ(0, r);
@@ -245,7 +276,7 @@ TEST_F_TIMEOUT(memslot, out_of_memory, SUBTEST_TIMEOUT_S)
 }
 
 /* Who deletes a memslot may have no memory, which is the reason for deleting it. */
-TEST_F(memslot, delete_without_memory)
+TEST_F(user_memslot, delete_without_memory)
 {
 	struct memslot_test *t = &self->t;
 	struct fault_injection fi;
