@@ -23,7 +23,9 @@ virtual report
 @initialize:python@
 @@
 UACCESS_LOCKS = {"config_lock"}
-UACCESS = re.compile(r"_*(get|put|clear)_user|_*copy_(from|to)_user|v?memdup_user|"
+UACCESS = re.compile(r"_*(get|put|clear)_user|_*copy_(struct_)?(from|to)_user|"
+                     r"v?memdup_(array_)?user(_nul)?|str\w+_user|unsafe_\w+_user|"
+                     r"(get|pin)_user_pages(_\w+)?|"
                      r"kvm_(vcpu_)?(read|write|clear)_guest(_\w+)?")
 
 inside_locked = {}  # (function, name): what is called with a lock held
@@ -31,7 +33,9 @@ uaccesses = {}      # function -> its accesses of userspace memory
 
 def enter_locked(p, lock, name):
     if last_name(lock) in UACCESS_LOCKS:
-        inside_locked.setdefault((graph.function(p), name), (last_name(lock), p))
+        node = graph.function(p)
+        for called in {name, "->" + name} & set(graph.calls[node]):
+            inside_locked.setdefault((node, called), (last_name(lock), p))
 
 def locked_uaccess(mode):
     accessors = {name for name in graph.named if UACCESS.fullmatch(name)}
@@ -52,7 +56,7 @@ def show_uaccess(mode, shown, p, name, lock, way):
         show("locked_uaccess", mode, p, name, "with %s held: %s" % (lock, through(way)))
 
 @uaccess@
-identifier f =~ "_user|_guest";
+identifier f =~ "user|_guest";
 position p;
 @@
 f@p(...)
@@ -65,7 +69,7 @@ if UACCESS.fullmatch(f):
     uaccesses.setdefault(graph.function(p), []).append((f, p))
 
 @uaccess_locked exists@
-expression L;
+expression L, E;
 identifier lock = {mutex_lock, mutex_lock_nested, mutex_lock_interruptible, mutex_lock_killable};
 identifier f;
 position p;
@@ -73,7 +77,13 @@ position p;
 lock(&L, ...)
 ... when != mutex_unlock(&L)
     when any
+(
 f@p(...)
+|
+E->f@p(...)
+|
+E.f@p(...)
+)
 
 @script:python@
 l << uaccess_locked.L;
@@ -83,13 +93,19 @@ p << uaccess_locked.p;
 enter_locked(p, l, f)
 
 @uaccess_guarded exists@
-expression L;
+expression L, E;
 identifier f;
 position p;
 @@
 guard(mutex)(&L)
 ... when any
+(
 f@p(...)
+|
+E->f@p(...)
+|
+E.f@p(...)
+)
 
 @script:python@
 l << uaccess_guarded.L;
@@ -99,14 +115,20 @@ p << uaccess_guarded.p;
 enter_locked(p, l, f)
 
 @uaccess_scoped exists@
-expression L;
+expression L, E;
 iterator name scoped_guard;
 identifier f;
 position p;
 @@
 scoped_guard(mutex, &L) {
 	... when any
+(
 	f@p(...)
+|
+	E->f@p(...)
+|
+	E.f@p(...)
+)
 	... when any
 }
 

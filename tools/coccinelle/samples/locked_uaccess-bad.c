@@ -77,3 +77,22 @@ static int sample_load(struct kvm *kvm, gpa_t gpa)
 		ret = kvm_read_guest(kvm, gpa, &kvm->arch.value, 4); /* finds kvm_read_guest */
 	return ret;
 }
+
+static int sample_read_through(struct kvm *kvm, void __user *uaddr)
+{
+	return PTR_ERR_OR_ZERO(memdup_array_user(uaddr, 2, 4)); /* finds memdup_array_user */
+}
+
+static const struct sample_ops sample_ops = {
+	.read_through = sample_read_through,
+};
+
+static int sample_pointer(struct kvm *kvm, struct sample_ops *ops, void __user *uaddr)
+{
+	int ret;
+
+	mutex_lock(&kvm->arch.config_lock);
+	ret = ops->read_through(kvm, uaddr);
+	mutex_unlock(&kvm->arch.config_lock);
+	return ret;
+}

@@ -42,14 +42,19 @@ static u64 read_counter(struct kvm_vcpu *vcpu)
 
 FIXTURE_SETUP(counter)
 {
+	u64 start = timer_get_cntct(VIRTUAL);
+
 	self->vm = vm_create(1);
 	self->vcpu = vm_vcpu_add(self->vm, 0, guest_code);
 	usleep(AGE_MS * 1000);
 	self->before = read_counter(self->vcpu);
 	ASSERT_LT(self->before, RESTORED);
 
+	/* It starts with the VM, and isn't the host's. */
+	ASSERT_LE(self->before, timer_get_cntct(VIRTUAL) - start);
+
 	/* Not even a loaded machine reads it twice in so long a time. */
-	ASSERT_GE(self->before, msec_to_cycles(AGE_MS))
+	ASSERT_GE(self->before, msec_to_cycles(AGE_MS) / 2)
 		TH_LOG("virtual counter of a VM that is %u ms old: got %llu only", AGE_MS,
 		       (unsigned long long)self->before);
 }
@@ -80,6 +85,21 @@ TEST_F(counter, duplicate_id)
 	ASSERT_EQ(-EEXIST, __vcpu_fd_create(self->vm, 0));
 	expect_counter_went_on(_metadata, self->vcpu, self->before,
 			       "a KVM_CREATE_VCPU with an ID that is taken");
+}
+
+/* The physical counter's offset is one for all vCPUs as well. */
+TEST_F(counter, physical)
+{
+	u64 now;
+
+	if (__vcpu_set_reg(self->vcpu, KVM_REG_ARM_PTIMER_CNT, RESTORED))
+		SKIP(return, "no KVM_REG_ARM_PTIMER_CNT");
+
+	vm_vcpu_add(self->vm, 1, guest_code);
+	now = vcpu_get_reg(self->vcpu, KVM_REG_ARM_PTIMER_CNT);
+	EXPECT_GE(now, RESTORED)
+		TH_LOG("physical counter after KVM_REG_ARM_PTIMER_CNT and KVM_CREATE_VCPU: want %llu at least, got %llu",
+		       RESTORED, (unsigned long long)now);
 }
 
 /* The counter of both vCPUs is the one that there was. */

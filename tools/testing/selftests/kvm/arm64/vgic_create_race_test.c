@@ -42,6 +42,9 @@
 /* How long a thread that should have to wait for another one is watched. */
 #define OVERTAKE_MS	50
 
+/* A call that is still in the kernel after that, and has got nowhere, waits. */
+#define STUCK_MS	200
+
 /* Where vgic_init() is nearly over, with config_lock held. */
 #define END_OF_INIT	"kvm_vgic_setup_default_irq_routing"
 
@@ -198,16 +201,24 @@ static void expect_inside(struct __test_metadata *_metadata, int pause, const ch
 		TH_LOG("want a thread in %s() until it is released, it left", function);
 }
 
-/* kvm_arch_vcpu_create() has been entered for this vCPU, i.e. it isn't too late for it. */
+/*
+ * It isn't too late for this vCPU: kvm_arch_vcpu_create() has been entered for it, or it
+ * waits before that, for a thread that is held elsewhere.
+ */
 static bool vcpu_is_being_created(int recording, struct racer *create)
 {
 	char buf[1024], *line, *save;
-	u64 start = now_ms();
+	u64 start = now_ms(), called = 0;
 	bool done = false;
 	int id;
 
 	while (!done && !timed_out(start, WAIT_S)) {
 		done = racer_done(create);
+		if (!called && racer_started(create))
+			called = now_ms();
+		if (called && now_ms() - called > STUCK_MS &&
+		    thread_is_in(create->tid, "kvm_vm_ioctl"))
+			return true;
 		if (kvm_lifecycle_read(recording, buf, sizeof(buf)) <= 0) {
 			usleep(POLL_US);
 			continue;
@@ -341,6 +352,8 @@ static void do_during_create(struct __test_metadata *_metadata,
 	racer_start(other, -1);
 	begin_create(_metadata, &create, self->cpu, self->pause, function);
 	racer_go(other);
+	while (!racer_started(other))
+		usleep(POLL_US);
 	EXPECT_FALSE(racer_done_within(other, OVERTAKE_MS))
 		TH_LOG("%s during KVM_CREATE_VCPU: want it to wait, it didn't", what);
 	end_create(_metadata, &create, self->pause, function);
@@ -392,12 +405,15 @@ TEST_F(create_race, overtaken)
 
 	/* Unless it has to wait. */
 	racer_go(&second);
-	if (racer_done_within(&second, OVERTAKE_MS)) {
+	racer_done_within(&second, OVERTAKE_MS);
+	end_create(_metadata, &first, self->pause, END_OF_CREATE);
+	expect_vcpu(_metadata, 2, racer_join(&second));
+
+	/* Descriptors are handed out in the order in which vCPUs come to be. */
+	if (second.ret < first.ret) {
 		ids[0] = 2;
 		ids[1] = 1;
 	}
-	end_create(_metadata, &first, self->pause, END_OF_CREATE);
-	expect_vcpu(_metadata, 2, racer_join(&second));
 
 	expect_reproducible(_metadata, &self->gic, ids, ARRAY_SIZE(ids));
 }

@@ -814,7 +814,6 @@ TEST_F(vgic, iidr_used_by_init)
 		     "with revision 3");
 }
 
-/* Every register is accessible after initialization, as long as vCPUs are idle. */
 /* A vGIC that was provisioned before its initialization delivers interrupts after it. */
 TEST_F(vgic, spi_after_init)
 {
