@@ -72,6 +72,11 @@ def unproved(tables, base):
     return [slug for slug in tables.series[base] if slug not in proofs and not tables.changes[slug].untested]
 
 
+def unfixed(tables, base):
+    """Patches of a series that have to say Fixes: for want of a reason why they do not."""
+    return [slug for slug in tables.series[base] if not tables.changes[slug].unfixed]
+
+
 def main():
     parser = argparse.ArgumentParser(prog="results.py", description="Reads what emulated hosts have said, and judges it.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -119,6 +124,7 @@ def main():
     one.add_argument("--any", metavar="TEXT", help="of any base, those with a reason in which this text is")
 
     for name, text in (("proofs", "a line a proof: patch, host, test"), ("unproved", "patches without a proof or a reason"),
+                       ("unfixed", "patches without a reason not to have Fixes:"),
                        ("slugs", "the patches of a series, in order"), ("proof-rows", "the rows that prove each patch")):
         one = commands.add_parser(name, help=text)
         one.add_argument("base")
@@ -181,6 +187,8 @@ def main():
         print("\n".join(dict.fromkeys(lines)))
     elif args.command == "unproved":
         print("\n".join(unproved(tables, args.base)))
+    elif args.command == "unfixed":
+        print("\n".join(unfixed(tables, args.base)))
     elif args.command == "slugs":
         print("\n".join(tables.series[args.base]))
     elif args.command == "proof-rows":

@@ -200,17 +200,22 @@ check_compile()
 	done
 }
 
-# Each patch that changes the kernel has a red that lab-patches runs, or a written reason.
+# Each patch that changes the kernel has a red that lab-patches runs, or a written reason,
+# and names the commit that it fixes, or there is a reason why it does not.
 check_declared()
 {
 	unproved=$(results unproved "$BASE") || exit
+	unfixed=$(results unfixed "$BASE") || exit
 	for patch in $(series_files "$BASE"); do
 		name=$(slug_of "$patch")
 		grep -q '^diff --git a/\(virt\|arch\|include\|drivers\)/' "$patch" || continue
 		! echo "$unproved" | grep -qxF "$name" ||
 			die "$name has no test: declare its red in patches/expect, or in patches/changes why it has none"
+		sed '/^---$/q' "$patch" | grep -qE '^Fixes: [0-9a-f]{12} \(".+"\)$' ||
+		! echo "$unfixed" | grep -qxF "$name" ||
+			die "$name has no line 'Fixes: commit (\"title\")': add it to patches/$BASE, or to patches/changes why there is none"
 	done
-	step "every patch that changes the kernel has a red that lab-patches runs, or a written reason"
+	step "every patch that changes the kernel has a red that lab-patches runs and a Fixes:, or a written reason"
 }
 
 # To the pinned tree itself each patch applies as it is.

@@ -757,7 +757,7 @@ release_candidate()
 	echo "also 7.3~rc7 upstream linux 7.3~rc7-1 $sha" >>"$WORK/project/patches/v7.3/base"
 }
 
-# made_up_tables [REASON]: the tables for the copy's series, in which no patch has a test.
+# made_up_tables [FIELDS]: the tables for the copy's series, in which no patch has a test.
 made_up_tables()
 {
 	: >"$WORK/project/patches/expect"
@@ -791,6 +791,8 @@ series_tests()
 	refuses 'series-check: a patch without a test' '^series-check.sh: line-3 has no test: ' env BASE=v7.3 "$check"
 	release_candidate 's/^40$/forty/'
 	made_up_tables '	made up'
+	refuses 'series-check: a patch that does not say what it fixes' "^series-check.sh: line-3 has no line 'Fixes: " env BASE=v7.3 "$check"
+	made_up_tables '	made up	made up'
 	sed -i 's#virt/kvm/new\.c#sound/new.c#' "$WORK"/project/patches/v7.3/0004-*.patch
 	refuses 'series-check: a file that nothing compiles' \
 		'^series-check.sh: new-file changes sound/new\.c, which is compiled for no architecture: ' env BASE=v7.3 "$check"

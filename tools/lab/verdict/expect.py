@@ -26,7 +26,7 @@ HOST_VALUES = {"thread": "single|multi", "boot-seconds": "[1-9][0-9]*", "smp": "
                "package": r"\S+\s+\S+"}
 
 Host = collections.namedtuple("Host", "label arch like")
-Change = collections.namedtuple("Change", "slug topic closes untested line")
+Change = collections.namedtuple("Change", "slug topic closes untested unfixed line")
 Need = collections.namedtuple("Need", "name kernels reason")
 
 
@@ -202,8 +202,9 @@ class Tables:
 
     def read_changes(self):
         self.changes = {}
-        for where, fields in self.table("changes", 3, 4):
-            change = Change(*fields, *[None] * (4 - len(fields)), where)
+        for where, fields in self.table("changes", 3, 5):
+            fields = [None if field == "-" else field for field in fields]
+            change = Change(*fields, *[None] * (5 - len(fields)), where)
             if change.topic not in TOPICS:
                 self.errors.append(f"{where}: unknown topic {change.topic}: choose from {' '.join(TOPICS)}")
             if change.slug in self.changes:
