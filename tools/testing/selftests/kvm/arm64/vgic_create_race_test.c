@@ -42,8 +42,8 @@
 /* How long a thread that should have to wait for another one is watched. */
 #define OVERTAKE_MS	50
 
-/* A call that is still in the kernel after that, and has got nowhere, waits. */
-#define STUCK_MS	200
+/* A thread that is seen to sleep in a call as often as that, one after the other, waits. */
+#define WAITS_LOOKS	20
 
 /* Where vgic_init() is nearly over, with config_lock held. */
 #define END_OF_INIT	"kvm_vgic_setup_default_irq_routing"
@@ -208,16 +208,14 @@ static void expect_inside(struct __test_metadata *_metadata, int pause, const ch
 static bool vcpu_is_being_created(int recording, struct racer *create)
 {
 	char buf[1024], *line, *save;
-	u64 start = now_ms(), called = 0;
+	u64 start = now_ms();
 	bool done = false;
-	int id;
+	int id, looks = 0;
 
 	while (!done && !timed_out(start, WAIT_S)) {
 		done = racer_done(create);
-		if (!called && racer_started(create))
-			called = now_ms();
-		if (called && now_ms() - called > STUCK_MS &&
-		    thread_is_in(create->tid, "kvm_vm_ioctl"))
+		looks = thread_is_in(create->tid, "kvm_vm_ioctl") ? looks + 1 : 0;
+		if (looks == WAITS_LOOKS)
 			return true;
 		if (kvm_lifecycle_read(recording, buf, sizeof(buf)) <= 0) {
 			usleep(POLL_US);
