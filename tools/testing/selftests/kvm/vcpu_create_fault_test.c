@@ -145,6 +145,8 @@ static const struct {
 	const char *prefix;	/* of the name of a function on the stack */
 	const char *why;
 } harmless[] = {
+	/* For lack of pages in a row; those that vmalloc() takes are not all seen. */
+	{ "__kvmalloc_node", "vmalloc() is tried instead" },
 	{ "debugfs_", "debugfs shows less" },
 	{ "vgic_its_debug_init", "debugfs shows less" },
 	{ "kvm_uevent_notify_change", "nobody is told that there is one VM more, or less" },
