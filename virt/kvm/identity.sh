@@ -7,7 +7,7 @@
 # A FILE is a module of KVM (kvm.ko, kvm-amd.ko, kvm-intel.ko), a folder with them, or
 # the kernel: vmlinux or an image.  Any of them may be compressed.  If no module is named,
 # they are those in the object tree OBJTREE, or else those of the installed kernel RELEASE;
-# the same goes for the kernel.  ROOT=path looks for what is installed in there.
+# the same goes for the kernel.  ROOT=path is where installed files are looked for.
 
 set -eu
 export LC_ALL=C
@@ -57,14 +57,14 @@ elf_ids()
 	"${READELF:-readelf}" -n "$1" 2>/dev/null | sed -n 's/^ *Build ID: \([0-9a-f]*\)$/\1/p'
 }
 
-# offsets FILE TEXT: where it is.
+# offsets FILE TEXT: of the text in the file.
 offsets()
 {
 	grep -aobF "$2" "$1" | cut -d: -f1
 }
 
-# What the sections of an image are is not known any more: take each build ID that there
-# is, but those of the ELF files in it, which are the vDSOs.
+# The sections of an image are not known any more: take each build ID in it, but not
+# those of the ELF files in it, which are the vDSOs.
 image_ids()
 {
 	for _at in $(offsets "$1" "$(printf '\177ELF')"); do
@@ -82,7 +82,7 @@ image_ids()
 	done | sort -u | grep -vxFf "$WORK/not"
 }
 
-# payload FILE: what an image that unpacks itself has in it.
+# payload FILE: the payload of an image that unpacks itself.
 payload()
 {
 	# x86: it begins behind the boot sectors.
@@ -94,7 +94,7 @@ payload()
 	fi
 }
 
-# ids FILE: the build IDs in it, whatever it is.
+# ids FILE: the build IDs in a file of any kind.
 ids()
 {
 	_unpack=

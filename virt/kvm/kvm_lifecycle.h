@@ -9,23 +9,23 @@
 struct kvm;
 
 /*
- * A part is one file in debugfs.  All state belongs to the open file: what open() and write() set
- * up is undone by close(), which also runs when the process dies.  show(), read() and write() of
- * one open file never run at the same time.
+ * A part is one file in debugfs.  All state belongs to the open file: close() undoes the work of
+ * open() and write(), and also runs when the process dies.  show(), read() and write() of one open
+ * file never run at the same time.
  *
  * @name:	name of the file
  * @mode:	its permissions
  * @unsafe:	whether it needs the module parameter of that name
- * @absent:	why the part isn't in this build at all; NULL if it is
+ * @absent:	the reason if the part isn't in this build at all, else NULL
  * @kvm:	whether it uses KVM, which must be loaded then; before each show(), read() and
  *		write() it is compared again, and held until that is over.  Only a pause, at a
- *		function of any name, and entries that the IOMMU's driver is to process have no
- *		use for it: there a KVM that comes later can be any.
+ *		function of any name, and entries that the IOMMU's driver is to process, do
+ *		without it: there a KVM that is loaded later can be any.
  * @kernel:	whether it relies on structures of the kernel itself, which is compared as well
  * @missing:	the piece that the running kernel lacks as a whole sentence, or NULL; may change
  *		whenever a module is loaded or unloaded
  * @state_size:	bytes of zeroed memory that an open file gets as its state
- * @open:	can't assume that what missing() found is still there
+ * @open:	can't assume that the result of missing() still holds
  * @show:	the whole picture, for each read from offset 0
  * @read:	for a stream, instead of show(): whole lines only, 0 if there is nothing new
  * @write:	one command without its newline; on error the state must be as it was

@@ -119,7 +119,7 @@ static const char *kvml_compare_kernel(struct kvml_kvm *kvm)
 
 /**
  * kvml_kvm_get() - hold the KVM that is loaded, if it is the one that this module was built for
- * @kvm: what is held, for kvml_kvm_put(); also tells whether KVM is loaded at all
+ * @kvm: the KVM that is held, for kvml_kvm_put(); also tells whether KVM is loaded at all
  * @kernel: also compare the kernel, which is compared anyway if KVM is built in
  *
  * Where nothing of KVM is loaded there is nothing to compare, unless it isn't known with what.

@@ -5,7 +5,7 @@
  * The files, their formats, units and errors: Documentation/virt/kvm/kvm_lifecycle.rst.
  *
  * Nothing is imported from KVM, which exports its symbols to its own modules only, and KVM need not
- * be loaded: each file looks up what it needs when it is opened.
+ * be loaded: each file looks up its functions when it is opened.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -42,7 +42,7 @@ struct module *kvml_module_get(const char *name)
 	/*
 	 * All modules are in the kset that this one is in.  A module's kobject is part of
 	 * struct module, which lives until the last reference to the kobject is dropped.
-	 * What is built in has no module behind its kobject.
+	 * Built-in code has no module behind its kobject.
 	 */
 	kobj = modules ? kset_find_obj(modules, name) : NULL;
 	if (!kobj)
@@ -63,11 +63,11 @@ struct module *kvml_module_get(const char *name)
 /**
  * kvml_func_get() - look a function up by name and keep its module loaded
  * @name: name of the function, or "module:function"
- * @func: where the answer goes
+ * @func: the result
  *
  * kprobes know the address of any function that may be probed; a disabled probe touches no code.
- * The probe sits behind what the compiler put at the entry for indirect calls (ENDBR, BTI), the
- * symbol's offset leads back to the entry.
+ * The probe sits behind the compiler's landing pad for indirect calls (ENDBR, BTI), the symbol's
+ * offset leads back to the entry.
  *
  * Return: 0, -ENOENT if there is no such function, -EINVAL if it can't be probed, -ENXIO if its
  * module is being loaded or unloaded, -EOPNOTSUPP if the kernel has no kprobes.
@@ -133,7 +133,7 @@ bool kvml_func_exists(const char *name)
 /**
  * kvml_vm_get() - take the VM behind a file descriptor of the calling process
  * @fd: the descriptor in decimal
- * @vm: where the answer goes
+ * @vm: the result
  *
  * The function behind the file's ioctl() tells a VM from any other file; its name alone would not
  * do, another module may have one of the same name.
@@ -389,7 +389,7 @@ static int kvml_open(struct inode *inode, struct file *file)
 		if (ret)
 			goto err_release;
 	}
-	/* It is part->open() that holds what it has found. */
+	/* part->open() holds a reference to its functions. */
 	kvml_kvm_put(&kvm);
 	return 0;
 
@@ -453,7 +453,7 @@ static ssize_t kvml_write(struct file *file, const char __user *buf, size_t len,
 	if (ret)
 		return ret;
 
-	/* The next read() is to give the answer, from its beginning. */
+	/* The next read() is to return the result, from its beginning. */
 	*ppos = 0;
 	return len;
 }
@@ -473,7 +473,7 @@ static int __init kvml_init(void)
 	const char *why;
 	int i;
 
-	/* KVM may still come, and be another one each time: what is missing, each file says. */
+	/* KVM may be loaded later, and be another one each time: each file has its own check. */
 	why = kvml_kvm_get(&kvm, false);
 	if (why)
 		pr_warn("%s; no file can be opened until then\n", why);

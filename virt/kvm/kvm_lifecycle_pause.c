@@ -3,7 +3,7 @@
  * kvm_lifecycle: pause points, to hold a window open that is otherwise nanoseconds wide.
  *
  * A pause is a busy wait in the handler of a kprobe, with preemption and maybe interrupts disabled:
- * the task can't sleep there, whatever it holds stays held, and one processor does nothing else.
+ * the task can't sleep there, its locks stay held, and one processor does nothing else.
  * Hence the bounds.
  */
 #include <linux/kprobes.h>
@@ -19,7 +19,7 @@
 #define KVML_PAUSE_POINTS	16
 #define KVML_PAUSE_MAX_US	1000000
 #define KVML_PAUSE_MAX_HITS	1000	/* times the longest delay fits into 32 bits */
-/* Of one command in all: a function may be called again and again by who never schedules. */
+/* Of one command in all: a task that never schedules may call a function again and again. */
 #define KVML_PAUSE_TOTAL_MAX_US	60000000
 
 static atomic_t kvml_pauses = ATOMIC_INIT(0);
@@ -66,7 +66,7 @@ static void kvml_pause_disarm(struct kvml_pause_point *p)
 	if (!p->armed)
 		return;
 
-	/* Who is inside goes on now; unregistering waits until the last one has left. */
+	/* Held threads go on now; unregistering waits until the last one has left. */
 	WRITE_ONCE(p->released, true);
 	unregister_kprobe(&p->kp);
 	kvml_func_put(&p->func);
@@ -76,19 +76,19 @@ static void kvml_pause_disarm(struct kvml_pause_point *p)
 	atomic_dec(&kvml_pauses);
 }
 
-/* Who is inside goes on now, and nobody is held any more, but the probe stays. */
+/* Held threads go on now, and no thread is held any more, but the probe stays. */
 static int kvml_pause_open_up(struct kvml_pause_point *p)
 {
 	if (!p->armed)
 		return -EINVAL;
 
 	WRITE_ONCE(p->released, true);
-	/* Handlers run with preemption disabled; whoever comes from now on isn't held. */
+	/* Handlers run with preemption disabled; threads that come from now on aren't held. */
 	synchronize_rcu_expedited();
 	return 0;
 }
 
-/* As if it had just been armed.  Who comes through right now is held then, or isn't held at all. */
+/* As if it had just been armed.  A thread that comes right now is held, or isn't held at all. */
 static int kvml_pause_again(struct kvml_pause_point *p)
 {
 	int ret = kvml_pause_open_up(p);
@@ -98,7 +98,7 @@ static int kvml_pause_again(struct kvml_pause_point *p)
 
 	atomic_set(&p->done, 0);
 	atomic_set(&p->hits, 0);
-	/* Who is held from now on finds the counters at 0. */
+	/* Threads that are held from now on find the counters at 0. */
 	smp_store_release(&p->released, false);
 	return 0;
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_lifecycle: call what relies on vcpu->mutex without holding it, so as to see whether the
+ * kvm_lifecycle: call functions that rely on vcpu->mutex without holding it, to see whether the
  * kernel notices.
  *
- * Only functions that read a few fields of the vCPU and change nothing are in the table: whatever
- * the task that does hold the mutex is up to, all that can go wrong is their answer, and that isn't
- * used.
+ * Only functions that read a few fields of the vCPU and change nothing are in the table: beside any
+ * work of the task that holds the mutex, only their result can be wrong, and that isn't used.
  */
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
@@ -33,8 +32,8 @@ static void kvml_call_ulong(unsigned long entry, struct kvm_vcpu *vcpu)
 }
 
 /*
- * Where kvm_amd is built in, its functions are there whatever the processor is; with SVM in the
- * processor every VM is one of kvm_amd.
+ * Where kvm_amd is built in, its functions are there with any processor; with SVM in the processor
+ * every VM is one of kvm_amd.
  */
 static bool kvml_svm_usable(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_lifecycle: the index of a vCPU while it is created and destroyed, what kvm_get_vcpu()
- * answers, and how often all-vCPU trylocks fail.
+ * kvm_lifecycle: the index of a vCPU while it is created and destroyed, the result of
+ * kvm_get_vcpu(), and the failures of all-vCPU trylocks.
  */
 #include <linux/kprobes.h>
 #include <linux/kvm_host.h>
@@ -15,7 +15,7 @@
  *
  * Probe handlers run in any context, NMI-like ones included: they take no lock.  A handler
  * reserves a slot by moving head, and gives it to the reader by setting ready; the reader gives it
- * back by moving tail.  A full ring drops what is new, and counts it.
+ * back by moving tail.  A full ring drops new events, and counts them.
  */
 #define KVML_RING_SIZE	4096
 
@@ -123,7 +123,7 @@ static ssize_t kvml_vcpu_index_read(void *state, char __user *buf, size_t len)
 				      kvml_events[slot->event], slot->tgid, slot->tid,
 				      slot->vcpu_id, slot->vcpu_idx);
 		} else {
-			/* Lost is what came after all that the ring had. */
+			/* The lost events came after all events of the ring. */
 			lost = atomic_read(&rec->lost);
 			if (!lost)
 				return done;
@@ -272,7 +272,7 @@ const struct kvml_part kvml_trylock = {
 	.show = kvml_trylock_show,
 };
 
-/* get_vcpu: kvm_get_vcpu() is inline, the answer is that of the headers of this build. */
+/* get_vcpu: kvm_get_vcpu() is inline, the result is that of the headers of this build. */
 struct kvml_get_vcpu_answer {
 	bool asked, found;
 	int vcpu_id;

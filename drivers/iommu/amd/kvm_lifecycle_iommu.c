@@ -3,9 +3,9 @@
  * kvm_lifecycle: let the IOMMU's driver process a GA Log that is made up, and register another
  * notifier for it.
  *
- * The driver reads the log from memory and its ends from the IOMMU's registers: with an IOMMU whose
- * registers are memory, too, none is needed.  iommu_poll_ga_log() runs in a threaded interrupt
- * handler, i.e. in a preemptible task.  A kthread is the same to it.
+ * The driver reads the log from memory and its ends from the IOMMU's registers: if the registers
+ * are memory, too, no IOMMU is needed.  iommu_poll_ga_log() runs in a threaded interrupt handler,
+ * i.e. in a preemptible task.  A kthread does as well.
  */
 #include <linux/amd-iommu.h>
 #include <linux/io.h>
@@ -30,7 +30,7 @@
 /* Up to and with the registers of the GA Log. */
 #define KVML_IOMMU_MMIO_SIZE	(MMIO_GA_TAIL_OFFSET + sizeof(u64))
 
-/* What an entry names: no VM has the ID 0. */
+/* Each entry names the VM ID 0, which no VM has. */
 #define KVML_IOMMU_ENTRY	((u64)GA_GUEST_NR << 60)
 
 /*
@@ -48,7 +48,7 @@ struct kvml_iommu {
 	bool replaced, running, stop;
 	u32 count, sent;
 	u64 busy_ns;
-	/* What the notifier did. */
+	/* The calls of the notifier. */
 	u32 calls, inside;
 	/* Unregistrations, those of them that had to wait for a call, and those that didn't wait. */
 	u32 unregistered, overlapped, early;
@@ -81,11 +81,11 @@ static int kvml_iommu_notify(u32 ga_tag)
 	u32 unregistered;
 	ktime_t deadline;
 
-	/* What hardware has logged is meant for KVM. */
+	/* Entries of hardware are meant for KVM. */
 	if (current != s->task)
 		return kvm_notify(ga_tag);
 
-	/* Once it has been unregistered it is known whether that waits. */
+	/* Once it has been unregistered, the result is known. */
 	unregistered = READ_ONCE(s->unregistered);
 	WRITE_ONCE(s->calls, s->calls + 1);
 	smp_store_mb(s->inside, 1);
@@ -125,7 +125,7 @@ static int kvml_iommu_thread(void *data)
 
 /*
  * kvm_amd has unregistered its notifier, and is about to be freed.  Where that doesn't wait for the
- * thread, wait here: that it didn't can be seen now, and the machine is to live.
+ * thread, wait here: that shows the bug, and the machine survives.
  */
 static int kvml_iommu_module_notify(struct notifier_block *nb, unsigned long state, void *data)
 {
@@ -191,7 +191,7 @@ static int kvml_iommu_open(void *state)
 		ret = PTR_ERR(s->task);
 		goto err;
 	}
-	/* What it calls may be its end. */
+	/* Its calls may end it, by an oops. */
 	get_task_struct(s->task);
 	wake_up_process(s->task);
 
@@ -243,8 +243,8 @@ static void kvml_iommu_restore(struct kvml_iommu *s)
 
 	amd_iommu_register_ga_log_notifier((void *)s->kvm_notifier.entry);
 	/*
-	 * An interrupt thread may still be in this module's notifier: that unregistering doesn't
-	 * wait for it is what this file is there to show.
+	 * An interrupt thread may still be in this module's notifier: this file is there to show
+	 * that unregistering doesn't wait for it.
 	 */
 	synchronize_rcu_tasks();
 	synchronize_rcu();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_lifecycle: what the vGIC of a VM was told, and whether it is initialised.
+ * kvm_lifecycle: the settings of a VM's vGIC, and whether it is initialised.
  */
 #include <linux/kvm_host.h>
 
@@ -24,7 +24,7 @@ static int kvml_vgic_write(void *state, char *cmd)
 	return kvml_vm_select(&vgic->vm, cmd);
 }
 
-/* Takes no lock: it is to be seen what a task that holds config_lock, and is paused, has done. */
+/* Takes no lock: it shows the progress of a paused task that holds config_lock. */
 static int kvml_vgic_show(struct seq_file *m, void *state)
 {
 	struct kvml_vgic_vm *vgic = state;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_lifecycle: what AVIC holds for a VM.
+ * kvm_lifecycle: AVIC's tables of a VM.
  *
- * Built with KVM's private headers: what is read is laid out as in the tree of this build, which
+ * Built with KVM's private headers: structures are laid out as in the tree of this build, which
  * must be the one that the running KVM was built from.
  */
 #include <linux/kvm_host.h>
@@ -14,7 +14,7 @@
 #include "kvm_lifecycle.h"
 
 /*
- * The table takes a page at least; whether there is more depends on what kvm_amd keeps to itself.
+ * The table takes a page at least; its size beyond that is private to kvm_amd.
  * With 512 entries that is every ID of xAVIC and of the first x2AVIC processors.
  */
 #define KVML_AVIC_ENTRIES	(PAGE_SIZE / sizeof(u64))

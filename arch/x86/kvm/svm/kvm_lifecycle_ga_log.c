@@ -3,7 +3,7 @@
  * kvm_lifecycle: entries of the IOMMU's Guest Virtual APIC Log, made up.
  *
  * avic_ga_log_notifier() runs in the IOMMU's threaded interrupt handler, that is, in a preemptible
- * task which nobody waits for when a VM goes away.  A kthread is the same to it.
+ * task which nobody waits for when a VM goes away.  A kthread does as well.
  */
 #include <linux/bitops.h>
 #include <linux/delay.h>
@@ -28,7 +28,7 @@
 #define KVML_GA_VCPU_MASK	AVIC_PHYSICAL_MAX_INDEX_MASK
 #define KVML_GA_VCPU_BITS	HWEIGHT32(AVIC_PHYSICAL_MAX_INDEX_MASK)
 
-/* Whether a parameter of a module reads as N.  Of what is built in the answer is no. */
+/* Whether a parameter of a module reads as N.  No, if it is built in. */
 static bool kvml_param_is_off(struct module *mod, const char *name)
 {
 	bool off = false;
@@ -57,8 +57,8 @@ static bool kvml_param_is_off(struct module *mod, const char *name)
 static const char *kvml_avic_check(struct kvml_func *notifier)
 {
 	/*
-	 * Where kvm_amd is built in, its functions are there whatever the processor is; never take
-	 * the VM of another vendor module for an SVM one.
+	 * Where kvm_amd is built in, its functions are there with any processor; never take the VM
+	 * of another vendor module for an SVM one.
 	 */
 	if (!boot_cpu_has(X86_FEATURE_SVM))
 		return "the processor has no SVM";
@@ -99,7 +99,7 @@ struct kvml_injector {
 	u32 tag, count, gap_us, sent;
 };
 
-/* What the thread calls may be its end, e.g. an oops of KVM's; then nobody else clears running. */
+/* The notifier may end the thread, e.g. by an oops; then nobody else clears running. */
 static bool kvml_injector_dead(struct kvml_injector *inj)
 {
 	return READ_ONCE(inj->task->exit_state);
@@ -185,7 +185,7 @@ static int kvml_ga_log_write(void *state, char *cmd)
 		/* No call is in progress any more once stop has returned. */
 		WRITE_ONCE(inj->stop, true);
 		do {
-			/* Who dies doesn't wake anybody up. */
+			/* A thread that dies doesn't wake anybody up. */
 			left = wait_event_killable_timeout(inj->wait, !kvml_injector_running(inj), HZ);
 		} while (!left);
 		return min(left, 0);
