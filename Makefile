@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# What the user may set.  No BASE: default_base of tools/lib.sh, or all of them.
+# The user's settings.  No BASE: default_base of tools/lib.sh, or all of them.
 # BASES is the same, for several.
 BASE ?=
 BASES ?= $(BASE)
@@ -37,10 +37,10 @@ REPLAY ?=
 PCI ?=
 RESULTS ?=
 CHANGED ?=
-# What scripts take from the environment, whatever the target.
+# Variables that scripts take from the environment, for any target.
 FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
-# A variable that nothing knows, or that the target does not take, has a typing error in it.
+# A variable that is unknown, or that the target does not take, is a typing error.
 given := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 wrong := $(if $(given),$(shell awk -f tools/settings.awk -v given='$(given)' -v goals='$(or $(MAKECMDGOALS),help)' \
 	-v scripts='$(FOR_SCRIPTS)' -v level='$(MAKELEVEL)' Makefile))
@@ -213,9 +213,9 @@ check-hosts:
 	@BASE='$(firstword $(BASES))' tools/testing/check.sh hosts
 	@BASE='$(BASES)' $(HOSTS_OF) tools/testing/check-identity.sh hosts
 
-# All bases at each push would take longer than CI has: of those that are not the
-# default the series is compiled, unless BASE says that all of it is to be done, or
-# "base" names the step that is to do with it.
+# All bases at each push would take longer than CI has: the series of a base that is
+# not the default one is only compiled, unless BASE names the base, or its file "base"
+# names another step.
 ##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches of what has changed, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13
 .PHONY: test
 test:

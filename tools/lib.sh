@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What every script of this project shares: where things are kept, how a step
-# and an error look, and how a result appears only when it is complete.
+# Shared by every script of this project: where things are kept, how a step and
+# an error look, and how a result appears only when it is complete.
 
 set -eu
 
-# What make and git hand to their children is not meant for the kernel's make.
+# Variables that make and git hand to their children are not for the kernel's make.
 unset MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEOVERRIDES
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR
 
 # Debian has modinfo and depmod where a user who is not root does not look.
 export PATH="$PATH:/usr/sbin:/sbin"
 
-# What tools say is read here, and what is sorted is compared.
+# The output of tools is parsed here, and sorted lists are compared.
 export LC_ALL=C.UTF-8
 
 TOP=${TOP:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
@@ -25,7 +25,7 @@ JOBS=${JOBS:-$(($(nproc) + 1))}
 HOSTS=${HOSTS:-$(nproc)}
 PROG=${0##*/}
 START=${START:-$(date +%s)}
-# What one command and all scripts that it calls have in common.
+# Shared by one command and all scripts that it calls.
 export LAB_RUN="${LAB_RUN:-$START.$$}"
 
 # die SENTENCE: one clear sentence with the next thing to do, and exit 1.
@@ -63,7 +63,7 @@ can_be_root()
 	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null
 }
 
-# need_space DIRECTORY GIB: refuse to start what the disk cannot hold.
+# need_space DIRECTORY GIB: refuse to start without room on the disk.
 need_space()
 {
 	mkdir -p "$1" || die "cannot create $1: set KVM_LIFECYCLE_CACHE to a folder that can be written"
@@ -88,7 +88,7 @@ run_logged()
 	return 1
 }
 
-# hash_of: a key of 16 hexadecimal digits for what is on standard input.
+# hash_of: a key of 16 hexadecimal digits for standard input.
 hash_of()
 {
 	sha256sum | cut -c1-16
@@ -125,7 +125,7 @@ one_run()
 	export LAB_LOCKED=1
 }
 
-# kernel_version TREE: what the top Makefile of a kernel says, e.g. 7.3.0-rc7.
+# kernel_version TREE: the version in the top Makefile of a kernel, e.g. 7.3.0-rc7.
 kernel_version()
 {
 	awk '
@@ -177,8 +177,8 @@ base_for()
 	return 1
 }
 
-# default_base: what a user means who says no BASE, and perhaps KERNEL: the base with
-# the line "default".
+# default_base: the base without BASE: the one for KERNEL, or else the one with the
+# line "default".
 default_base()
 {
 	base_for "$(kernel_version "${KERNEL:-/dev/null}")" || bases default | head -n 1
@@ -226,7 +226,7 @@ check_arches()
 	done
 }
 
-# host_get HOST KEY: what the lines of tools/lab/hosts/HOST say that begin with KEY.
+# host_get HOST KEY: the values of the lines of tools/lab/hosts/HOST that begin with KEY.
 host_get()
 {
 	sed -n "s/^$2[[:space:]]\{1,\}//p" "$TOP/tools/lab/hosts/$1"
@@ -259,8 +259,8 @@ arches_of()
 	done | awk '!seen[$0]++' | paste -sd' '
 }
 
-# pick_hosts: in HOST, the hosts that the user means by HOST or by ARCH, or who says
-# neither.  ARCH is empty from then on, also for the scripts that are called.
+# pick_hosts: in HOST, the hosts that the user means by HOST or by ARCH, or by neither.
+# ARCH is empty from then on, also for the scripts that are called.
 pick_hosts()
 {
 	[ -z "${HOST:-}" ] || [ -z "${ARCH:-}" ] ||
@@ -276,13 +276,13 @@ pick_hosts()
 	export HOST ARCH
 }
 
-# results COMMAND...: what reads the tables of patches/ and what hosts have said.
+# results COMMAND...: the reader of the tables of patches/ and of the output of hosts.
 results()
 {
 	"$TOP/tools/lab/results.py" "$@"
 }
 
-# known_tests BASE HOST [KERNEL [LEVEL]]: what patches/expect declares for this host, in order.
+# known_tests BASE HOST [KERNEL [LEVEL]]: the tests of patches/expect for this host, in order.
 known_tests()
 {
 	results tests "$1" "$2" --kernel "${3:-lab}" --level "${4:-full}"
@@ -303,7 +303,7 @@ last_results()
 	echo "${_last:-$TOP/results/none-$1}"
 }
 
-# about_tree NAME: what tools/lab/source.sh says of $TREE: version, there or merged.
+# about_tree NAME: a file of tools/lab/source.sh on $TREE: version, there or merged.
 about_tree()
 {
 	cat "${TREE:-}.$1" 2>/dev/null || :
@@ -339,8 +339,8 @@ series_files()
 	done
 }
 
-# slugs: the slugs of the files on standard input, which are what a patch is known
-# by: numbers are the order of a series and nothing else.
+# slugs: the slugs of the files on standard input, by which patches are known:
+# numbers are the order of a series and nothing else.
 slugs()
 {
 	sed 's#.*/##; s/^[0-9]*-//; s/\.patch$//'
@@ -352,7 +352,7 @@ slug_of()
 }
 
 # patch_number BASE OPTION SLUG: the place of a patch in its series, by its slug or
-# by that place itself; OPTION is what the user has said it in.
+# by that place itself; OPTION is the variable in which the user has named it.
 patch_number()
 {
 	series_files "$1" | slugs | awk -v which="$3" '$0 == which || NR == which { print NR; found = 1 } END { exit !found }' ||
@@ -407,7 +407,7 @@ check_config()
 	}' "$OBJ/.config" $CONFIG
 }
 
-# arch_env ARCH: what tools/lab/arches says of an architecture.
+# arch_env ARCH: the fields of an architecture in tools/lab/arches.
 arch_env()
 {
 	set -- "$1" $(awk -v arch="$1" '!/^#/ && $1 == arch' "$TOP/tools/lab/arches")
@@ -446,7 +446,7 @@ kvm_of()
 
 # get_tree BASE: have this kernel with its series in git, in $TREE, for the rest of
 # the run.
-# shellcheck disable=SC2034 # it is for who calls this
+# shellcheck disable=SC2034 # for the caller
 get_tree()
 {
 	"$TOP/tools/lab/setup.sh"
@@ -483,7 +483,7 @@ make_look()
 		die "cannot build look.c for $1: see above"
 }
 
-# run_hosts: boot what standard input says: host.sh's arguments, a line a host.  None
+# run_hosts: boot the hosts on standard input: host.sh's arguments, a line a host.  None
 # is up after LIMIT seconds.
 run_hosts()
 {
@@ -496,7 +496,7 @@ run_hosts()
 	step "the hosts are down"
 }
 
-# git_in TREE ARGS...: git in a repository of ours, whatever the user's settings.
+# git_in TREE ARGS...: git in a repository of ours, without the user's settings.
 git_in()
 {
 	_git=$1
@@ -532,7 +532,7 @@ am_reason()
 	sort -u | paste -sd, | sed 's/,/, /g'
 }
 
-# lend_blobs TREE PATCH: what git am -3 asks for, of the other trees in the cache.
+# lend_blobs TREE PATCH: the blobs that git am -3 asks for, of the other trees in the cache.
 lend_blobs()
 {
 	sed -n 's/^index \([0-9a-f]\{40\}\)\.\..*/\1/p' "$2" | while read -r _blob; do

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# settings.awk: what is wrong with the variables on make's command line, of which
+# settings.awk: the mistakes in the variables on make's command line, of which
 # "given" are the names, for the targets in "goals".  A target takes the variables that
 # its recipe names; one that calls the kernel's make takes any.  "scripts" are those that
 # scripts take from the environment.  With help=1: the targets with their variables.

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# coccicheck.sh: what the rules of this folder find in KVM, on the tree of BASE
-# without and with its series, architecture by architecture.  It has to be what
-# patches/BASE/coccicheck declares: holes that the series closes are found without
-# it and not with it, and what is found with it has a reason.
+# coccicheck.sh: the findings of this folder's rules in KVM, on the tree of BASE
+# without and with its series, architecture by architecture.  They have to be those
+# that patches/BASE/coccicheck declares: holes that the series closes are found
+# without it and not with it, and each finding with it has a reason.
 #
 #   BASE='v7.2 v7.3'   which series; all when it is empty
 #   KERNEL=path        a kernel tree of yours instead of the pinned one
 #
-# What was looked at before is not looked at again: the key is its content.
+# Results are kept: the key is the content that was looked at.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -44,7 +44,7 @@ paths_of()
 	[ "$1" != x86 ] || echo drivers/iommu/amd
 }
 
-# content_of TAG ARCH: the key of what a rule looks at.
+# content_of TAG ARCH: the key of a rule's input.
 content_of()
 {
 	git_in "$TREE" ls-tree -r "refs/tags/$1" -- virt/kvm include/kvm include/linux "arch/$2/kvm" "arch/$2/include/asm" drivers/iommu/amd |
@@ -83,7 +83,7 @@ for tag in base series; do
 		echo "all $SCRATCH/$tag/$arch $out" >>"$SCRATCH/jobs"
 	done
 done
-# What the series doesn't touch is the same in both trees.
+# Files that the series doesn't touch are the same in both trees.
 sort -u -k 3,3 -o "$SCRATCH/jobs" "$SCRATCH/jobs"
 xargs -r -P "$JOBS" -L 1 "$TOP/tools/coccinelle/rule.sh" <"$SCRATCH/jobs" ||
 	die "the rules could not be run: see above"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# compare.awk LIST BASE SERIES: what was found without and with the series against
-# the list of what has to be.  A finding is known by its rule, file, function and
-# what it is about, whatever its line.
+# compare.awk LIST BASE SERIES: the findings without and with the series against the
+# list of those that have to be.  A finding is known by its rule, file, function and
+# subject, at any line.
 
 function wrong(text)
 {
@@ -10,7 +10,7 @@ function wrong(text)
 	failed = 1
 }
 
-# FILE:LINE: RULE: FUNCTION(): WHAT TEXT
+# FILE:LINE: RULE: FUNCTION(): SUBJECT TEXT
 function key_of(line,	part)
 {
 	split(line, part, " ")

@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# rule.sh RULE|all FOLDER OUT: what a rule, or all of them, find in the C files of a
-# folder, in OUT: file:line: rule: function(): what text.  Calls are followed from
-# file to file, so all that may call each other has to lie in the one folder.
+# rule.sh RULE|all FOLDER OUT: the findings of a rule, or of all, in the C files of a
+# folder, in OUT: file:line: rule: function(): subject text.  Calls are followed from
+# file to file, so files that may call each other have to lie in the one folder.
 
 . "$(dirname "$0")/../lib.sh"
 
 RULE=$1
 FOLDER=$2
 OUT=$3
-# Older ones parse less of the kernel's C; this is what Debian 12 has.
+# Older ones parse less of the kernel's C; Debian 12 has this one.
 OLDEST=1.1.1
 
 cd "$TOP/tools/coccinelle"

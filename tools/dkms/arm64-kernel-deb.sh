@@ -25,7 +25,7 @@ check_base "$BASE"
 [ -z "$CONFIG" ] || grep -qs '^CONFIG_ARM64=y' "$CONFIG" ||
 	die "CONFIG=$CONFIG is not the configuration of an arm64 kernel: give the path of one, e.g. /boot/config-* of the host"
 
-# What the kernel has to have, and a name of its own.
+# Options that the kernel has to have, and a name of its own.
 fragment()
 {
 	cat <<-END
@@ -38,9 +38,9 @@ fragment()
 	END
 }
 
-# What a distribution's configuration has and this build does without, where there
-# is such an option: keys that only the distribution has, and debug information,
-# which takes ten times the room.
+# Options of a distribution's configuration that this build does without, where they
+# exist: keys that only the distribution has, and debug information, which takes ten
+# times the room.
 without()
 {
 	cat <<-END

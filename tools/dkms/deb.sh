@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deb.sh: build the Debian package kvm-lifecycle-dkms, hold it against lintian,
-# and leave it in the project's folder.
+# deb.sh: build the Debian package kvm-lifecycle-dkms, check it with lintian, and
+# leave it in the project's folder.
 
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,19 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms-build.sh check|prepare|compile|installed RELEASE HEADERS: what dkms.conf calls
-# to build the modules for the kernel RELEASE, e.g. 7.3.4+deb13-amd64, with its
-# HEADERS, e.g. /lib/modules/7.3.4+deb13-amd64/build.
+# dkms-build.sh check|prepare|compile|installed RELEASE HEADERS: build the modules, for
+# dkms.conf, for the kernel RELEASE, e.g. 7.3.4+deb13-amd64, with its HEADERS, e.g.
+# /lib/modules/7.3.4+deb13-amd64/build.
 #
-#   check	is there what is needed?  Looks only, and takes no time
+#   check	look for the prerequisites; changes nothing, and takes no time
 #   prepare	lay the source of KVM over links to the headers, and patch it
-#   compile	build, and hold what was built against the kernel
+#   compile	build, and check the modules against the kernel
 #   installed	put the distribution's modules back where its package put them
 #
-# Status 77: a skip, with one sentence that says why and what to do.
+# Status 77: a skip, with one sentence: the reason and the remedy.
 #
 # KERNEL_SOURCE=path takes this source in place of Debian's linux-source, and
-# KVM_LIFECYCLE_ROOT=path looks in there for what is installed.  PATCHES=none is
+# KVM_LIFECYCLE_ROOT=path is where installed files are looked for.  PATCHES=none is
 # for kvm_lifecycle alone, as the kernel's own KVM needs it.
 
 . "$(dirname "$0")/../lib.sh"
@@ -21,7 +21,7 @@
 ACTION=$1 RELEASE=$2 HEADERS=$3
 SRC=$TOP/linux/src OBJ=$TOP/linux/obj
 REASON=$TOP/linux/reason
-# What a build takes, in MiB.
+# The room that a build takes, in MiB.
 SPACE=400
 VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
 KERNEL_SOURCE=${KERNEL_SOURCE:-}
@@ -29,12 +29,12 @@ PATCHES=${PATCHES:-all}
 ROOT=${KVM_LIFECYCLE_ROOT:-}
 DKMS=$ROOT/var/lib/dkms
 
-# Of a series this is what modules can carry: KVM itself, and headers.  What
-# else it changes is in the kernel's image, or is not code.
+# The part of a series that modules can carry: KVM itself, and headers.  The rest
+# is in the kernel's image, or is not code.
 PARTS='^(virt/kvm|arch/x86/(kvm|include)|include/(linux|uapi|trace))/'
 # Laid over the headers as a whole; kvm_lifecycle reads those of the IOMMU.
 FOLDERS='virt/kvm arch/x86/kvm drivers/iommu/amd'
-# The modules, and a file of each that says what is in it.
+# The modules, and a file of each that gets its MODULE_VERSION().
 MODULES='kvm:virt/kvm/kvm_main.c kvm-amd:arch/x86/kvm/svm/svm.c kvm-intel:arch/x86/kvm/vmx/vmx.c'
 
 skip()
@@ -148,7 +148,7 @@ kvm()
 	x86 && [ "$PATCHES" != none ]
 }
 
-# What a series changes in the modules, but for what is left out on purpose.
+# The changes of a series in the modules, except those left out on purpose.
 patches()
 {
 	[ "$PATCHES" != none ] || return 0
@@ -207,8 +207,8 @@ rt_patches()
 	[ -z "$both" ] || skip "PREEMPT_RT of $RELEASE changes files of KVM ($both): use another flavour of the kernel"
 }
 
-# Leave out what the kernel has; backwards, as a later patch may have changed
-# what an earlier one did.
+# Leave out patches that the kernel has; backwards, as a later patch may have
+# changed the lines of an earlier one.
 apply()
 {
 	have=$TOP/linux/have
@@ -238,7 +238,7 @@ apply()
 	[ -n "${applied:-}" ] || skip "$RELEASE has all patches already: nothing is left to do"
 }
 
-# Each module says what is in it.
+# Each module names its version and its patches.
 mark()
 {
 	{
@@ -276,8 +276,8 @@ prepare_source()
 	touch "$TOP/linux/prepared"
 }
 
-# What was built can be loaded by the kernel that it was built for.  modpost has
-# seen to the symbols that it takes from there.
+# The modules can be loaded by the kernel that they were built for.  modpost has
+# checked the symbols that they take from there.
 verify()
 {
 	for module in kvm_lifecycle $(! kvm || echo $MODULES); do
@@ -317,8 +317,8 @@ compile_modules()
 	verify
 }
 
-# dkms 3.2 takes the modules that ours replace away from the kernel's package;
-# they need not go: updates/ comes first.
+# dkms 3.2 takes away the modules of the kernel's package that ours replace; they
+# need not go: updates/ comes first.
 put_back()
 {
 	find "$DKMS/kvm-lifecycle/original_module/$RELEASE" -name '*.origin' 2>/dev/null | while read -r origin; do

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms-check.sh: what the Debian package does for a host.  Make Debian hosts with
-# mmdebstrap, install the package in them as a user would, upgrade the kernel,
-# remove the package again, and boot either state: Debian's own kernel image, in
-# QEMU, with the modules that it finds in its root file system.
+# dkms-check.sh: test the Debian package.  Make Debian hosts with mmdebstrap, install
+# the package in them as a user would, upgrade the kernel, remove the package again,
+# and boot either state: Debian's own kernel image, in QEMU, with the modules that it
+# finds in its root file system.
 #
 # In between, dkms' own autopkgtest has to pass.
 #
@@ -12,8 +12,8 @@
 #   TEST='a b'          these tests alone
 #
 # With the distribution's modules the tests must be red, with ours green, as
-# patches/expect says, by what Debian's kernel meets of patches/needs.  The results are
-# in results/DATE-HOST/amd-*.
+# patches/expect says, with the needs of patches/needs that Debian's kernel meets.  The
+# results are in results/DATE-HOST/amd-*.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"
@@ -32,7 +32,7 @@ for name in $HOST; do
 done
 can_be_root || die "a root file system cannot be made without root: run this as root, or install sudo"
 
-# in_host COMMAND...: in the root file system, with what a package expects there.
+# in_host COMMAND...: in the root file system, with the /proc and /dev of a host.
 in_host()
 {
 	as_root unshare -m sh -c 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' \
@@ -40,7 +40,7 @@ in_host()
 }
 
 # kernels: of this host, in order: a suite, the end of its packages' names, a series,
-# and what it has to show.
+# and its check.
 kernels()
 {
 	awk -v host="$host" '$1 == host { print $2, $3, $4, $5 }' "$LIST"
@@ -69,8 +69,8 @@ kernel_name()
 	echo "${found#linux-image-}"
 }
 
-# Debian's own: the first kernel, its headers, and DKMS.  What is installed later
-# lies in /lab/1, the first kernel's source, /lab/2, the second kernel, and so on.
+# Debian's own: the first kernel, its headers, and DKMS.  Packages for later lie in
+# /lab/1, the first kernel's source, /lab/2, the second kernel, and so on.
 make_base()
 {
 	need_space "$CACHE" 6
@@ -104,7 +104,7 @@ make_base()
 	mv -f "$BASE_TAR.tmp" "$BASE_TAR"
 }
 
-# What in the modules of $RELEASE is not as its packages have it.
+# The modules of $RELEASE that are not as its packages have them.
 changed_modules()
 {
 	in_host sh -c '
@@ -117,8 +117,8 @@ changed_modules()
 	done' sh "$RELEASE"
 }
 
-# keep_host VARIANT FOLDER: what an emulated host boots of the root file system as
-# it is, with the kvm_lifecycle that is in this folder.
+# keep_host VARIANT FOLDER: the root file system as it is, for an emulated host to
+# boot, with the kvm_lifecycle that is in this folder.
 keep_host()
 {
 	out=$CACHE/out/$host-x86-$1
@@ -167,7 +167,7 @@ skipped()
 	step "$host, $RELEASE: $(tail -n 1 "$WORK/status")"
 }
 
-# bring NUMBER: what lies in /lab/NUMBER, as a user installs it.
+# bring NUMBER: install the packages in /lab/NUMBER, as a user does.
 bring()
 {
 	step "$host: apt install $(cd "$ROOT/lab/$1" && ls | sed -n 's/^\(linux-\(image\|source\)-[^_]*\)_.*/\1/p' | paste -sd' ') (log: $LOG.$1)"
@@ -194,7 +194,7 @@ releases()
 	find "$ROOT/lib/modules/" -mindepth 1 -maxdepth 1 -type d -printf '%f\n'
 }
 
-# What is in KVM's structures depends on the series: kvm_lifecycle for a KVM without.
+# The layout of KVM's structures depends on the series: kvm_lifecycle for a KVM without.
 stock_lifecycle()
 {
 	in_host sh -ec '
@@ -261,7 +261,7 @@ make_hosts()
 	echo "$KEY" >"$CACHE/debian/$host.key"
 }
 
-# What a host says of the modules that it has loaded.
+# A host's own report on the modules that it has loaded.
 check_loaded()
 {
 	console=$RESULTS/$MACHINE-$1/console

@@ -8,7 +8,7 @@
 # It always succeeds: a kernel that keeps its own KVM is no reason to fail the
 # installation of packages.  /etc/dkms/no-autoinstall is DKMS' own switch.
 #
-# KVM_LIFECYCLE_ROOT=path looks in there for what is installed.
+# KVM_LIFECYCLE_ROOT=path is where installed files are looked for.
 
 TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 . "$TOP/tools/lib.sh"
@@ -23,6 +23,6 @@ for headers in "$ROOT"/lib/modules/*/build; do
 	dkms status -m kvm-lifecycle -v "$VERSION" -k "$release" | grep -q ': installed' ||
 		! "$TOP/tools/dkms/dkms-build.sh" check "$release" "$headers" >/dev/null 2>&1 ||
 		dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
-	# What is loaded is never touched here; it is said what has to be done.
+	# Loaded modules are never touched here; the next step is printed.
 	echo "kvm-lifecycle: $release: $("$TOP/tools/dkms/dkms-status.sh" -k "$release" | tail -n 1)"
 done

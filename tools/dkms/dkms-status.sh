@@ -4,7 +4,7 @@
 # kvm-lifecycle-status [-q] [-k RELEASE]: which KVM is loaded, and which one is
 # installed.  tools/dkms/kvm-lifecycle-status.8 describes output and status.
 #
-# KVM_LIFECYCLE_ROOT=path looks in there for what is installed and loaded.
+# KVM_LIFECYCLE_ROOT=path is where installed files and /sys are looked for.
 
 TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 . "$TOP/tools/lib.sh"
@@ -34,13 +34,13 @@ file_of()
 	find "$LIB/$2" -name "$1.ko" -o -name "$1.ko.*" 2>/dev/null | head -n 1
 }
 
-# srcversion_of FILE: nothing for what the distribution has built without.
+# srcversion_of FILE: nothing for a module that the distribution has built without.
 srcversion_of()
 {
 	[ -z "$1" ] || modinfo -F srcversion "$1"
 }
 
-# What modprobe takes: updates/ comes first.
+# The module that modprobe takes: updates/ comes first.
 installed()
 {
 	ours=$(file_of "$1" updates)
@@ -57,8 +57,8 @@ installed()
 	fi
 }
 
-# What the kernel says of the module that it has, held against the files.  A
-# module without srcversion that comes from the kernel's own build is stock.
+# The loaded module, by its srcversion in /sys, compared with the files.  A module
+# without srcversion that comes from the kernel's own build is stock.
 loaded()
 {
 	sys=$ROOT/sys/module/$(echo "$1" | tr - _)
@@ -81,7 +81,7 @@ loaded()
 	fi
 }
 
-# What a reload would have to stop, in words.
+# The users that a reload would have to stop, in words.
 users()
 {
 	vms=$(find "$ROOT/sys/kernel/debug/kvm" -mindepth 1 -maxdepth 1 -name '[0-9]*-[0-9]*' 2>/dev/null | wc -l)
@@ -92,7 +92,7 @@ users()
 	fi
 }
 
-# Why there is none: what is missing, or what the last build ended with.
+# The reason why there is none: a missing package, or the end of the last build.
 reason()
 {
 	why=$("$TOP/tools/dkms/dkms-build.sh" check "$RELEASE" "$LIB/build" 2>&1) || :

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # kselftest.sh pack: the selftests as one file for a real host, for each of ARCH, in
-# results/kvm-lifecycle-kselftest-VERSION-BASE-ARCH.tar.xz.  tools/kit/host is what is
-# in it besides the tests, kvm_lifecycle's source and upstream's runner.
+# results/kvm-lifecycle-kselftest-VERSION-BASE-ARCH.tar.xz.  Besides the tests,
+# kvm_lifecycle's source and upstream's runner it has the files of tools/kit/host.
 #
 # kselftest.sh run: the same on this machine, with OPTIONS for its command.
 
@@ -54,7 +54,7 @@ runner()
 	printf 'kvm:%s\n' $ALL >"$KIT/kselftest-list.txt"
 }
 
-# machine ARCH: as uname -m has it, which is what its cross compiler begins with.
+# machine ARCH: as uname -m has it, which is the first part of the cross compiler's name.
 machine()
 {
 	arch_env "$1"
@@ -86,7 +86,7 @@ fill()
 	echo "VERSION='$VERSION-$BASE $1 $key'" >>"$KIT/about"
 }
 
-# The same files give the same archive, whoever packs them and when.
+# The same files give the same archive, for any user and at any time.
 pack()
 {
 	NAME=kvm-lifecycle-kselftest-$VERSION-$BASE-$1

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# Files of Debian's archive, through apt roots of our own, one a suite: for what is not
-# in this machine's suite or not of its architecture.  The machine's mirror and keys are
-# used; its sources and lists are not changed.
+# Files of Debian's archive, through apt roots of our own, one a suite: for packages that
+# are not in this machine's suite or not of its architecture.  The machine's mirror and
+# keys are used; its sources and lists are not changed.
 #
 # A suite is read when it is asked for something, once a day.  One that cannot be read is
-# a line, and no error: what was wanted may be in another.
+# a line, and no error: the wanted file may be in another.
 
 APT=$CACHE/apt
 APT_LOG=$CACHE/logs/apt.log
@@ -20,7 +20,7 @@ ANSWER_SECONDS=30
 LISTS_SECONDS=300
 FILE_SECONDS=1800
 
-# Where this machine has Debian from: sites and suites.
+# The sites and suites that this machine has Debian from.
 SITES=$(apt-get indextargets --format '$(SITE) $(CODENAME) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null | sed -n 's/ Debian$//p')
 NO_ARCHIVE=
 if ! command -v apt-get >/dev/null; then
@@ -106,7 +106,7 @@ update_suite()
 	fi
 }
 
-# read_suite SUITE: have its lists; what has failed in this run is not tried again.
+# read_suite SUITE: have its lists; a suite that has failed is not tried again in this run.
 read_suite()
 {
 	_root=$APT/$1
@@ -120,13 +120,13 @@ read_suite()
 	}
 	if [ -z "$(find "$_root/updated" -mtime -1 2>/dev/null)" ] &&
 	   [ "$(head -n 1 "$_root/failed" 2>/dev/null)" != "$LAB_RUN" ]; then
-		# Standard output may be what somebody reads versions from.
+		# A caller may read versions from standard output.
 		locked "$_root/.lock" update_suite "$1" >&2 || exit
 	fi
 	[ -e "$_root/updated" ]
 }
 
-# unread: why the archive has perhaps more than was found, for the end of an error.
+# unread: the reason why the archive may have more than was found, for the end of an error.
 unread()
 {
 	[ -z "$NO_ARCHIVE" ] || echo " ($NO_ARCHIVE)"
@@ -254,7 +254,7 @@ fetch()
 }
 
 # fetch_newest upstream|package NAME VERSION: in $file and $sha, a file of $suite that
-# nobody has to have pinned: apt has held it against the archive's signed lists.
+# need not be pinned: apt has verified it by the archive's signed lists.
 fetch_newest()
 {
 	mkdir -p "$CACHE/download"

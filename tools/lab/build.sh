@@ -3,17 +3,17 @@
 #
 # build.sh BASE ARCH PATCHES: a kernel with the first PATCHES patches of the
 # series ("none" and "all" are numbers too).  With a variant's name behind it, e.g.
-# all-kcsan, it has the options in tools/lab/kcsan.config as well, and what the
-# file instrumented lists is.  Its folder is printed last, as
+# all-kcsan, it has the options in tools/lab/kcsan.config as well, and the objects
+# in the file instrumented are instrumented.  Its folder is printed last, as
 # $CACHE/out/BASE-ARCH-PATCHES links to it, and it holds:
 #   image	the kernel
 #   modules/	the modules of KVM, if they are modules
-#   build/	what the build of an external module needs
-#   gcov/	what gcov needs of the instrumented objects, in the variant gcov
+#   build/	the files for the build of an external module
+#   gcov/	gcov's files of the instrumented objects, in the variant gcov
 #
 # One source tree and one object tree an architecture serve all of them, one
 # after the other: git checkout touches the files that differ and no more.
-# The name of a finished build is the hash of what goes into it.
+# The name of a finished build is the hash of its inputs.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -48,7 +48,7 @@ commit_of()
 COMMIT=$(commit_of "$PATCHES")
 [ -n "$COMMIT" ] || die "patches/$BASE has no patch number $PATCHES"
 
-# Only what can change the result: what selftests and documents say does not.
+# Only inputs that can change the result: selftests and documents do not.
 KEY=$( {
 	git -C "$TREE" ls-tree "$COMMIT" | grep -v -E '	(Documentation|tools|samples|LICENSES|CREDITS|MAINTAINERS)$'
 	git -C "$TREE" ls-tree "$COMMIT" tools/ | grep -v -E '	tools/testing$'
@@ -91,7 +91,7 @@ main()
 		cp "$LOG" "$OUT.tmp/log"
 		mv "$OUT.tmp" "$OUT"
 		step "built linux for $ARCH with patches: $NAME"
-		# What no run has used for a month.
+		# Builds that no run has used for a month.
 		find "$CACHE/out" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
 	fi
 	touch "$OUT"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # coverage.sh: how many of the lines of some functions the tests run, with the series.
-# gcov counts, in the variant gcov of the lab's hosts; which functions, says the file
-# functions.  What gcov says of them is in results/DATE-BASE-coverage/HOST-all-gcov/gcov.
+# gcov counts, in the variant gcov of the lab's hosts; the functions are in the file
+# functions.  gcov's own report is in results/DATE-BASE-coverage/HOST-all-gcov/gcov.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -21,7 +21,7 @@ RESULTS=${RESULTS:-$(new_results "$BASE-coverage")}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-# gcov_of HOST SOURCE: what gcov says of the functions of a source file.
+# gcov_of HOST SOURCE: gcov's report on the functions of a source file.
 gcov_of()
 {
 	object=$(basename "$2" .c)

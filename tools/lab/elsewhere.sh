@@ -5,9 +5,9 @@
 # release of kernel.org, and Debian's snapshot archive.  Each is one line when it does not
 # answer, and soon.  Both want tools/lab/apt.sh.
 #
-# Nobody has pinned kernel.org's file, which isn't the one that Debian makes of it.  Its
+# kernel.org's file is not pinned, and differs from the one that Debian makes of it.  Its
 # SHA-256 is in a list that kernel.org signs, and the fingerprint of the key is here; the
-# key itself comes from kernel.org's web key directory, and proves nothing but by this
+# key itself comes from kernel.org's web key directory, and is trusted only with this
 # fingerprint.  The files of the snapshot archive are those that are pinned.
 
 KERNEL_ORG=https://cdn.kernel.org/pub/linux/kernel
@@ -17,7 +17,8 @@ SNAPSHOT=https://snapshot.debian.org
 # For a file of some KiB, all in all.
 SMALL_SECONDS=20
 
-# get SECONDS URL FILE: by apt's own means, with the machine's proxies; $why says why not.
+# get SECONDS URL FILE: by apt's own means, with the machine's proxies, or else the reason in
+# $why.
 get()
 {
 	rm -f "$3" "$3.new"
@@ -51,7 +52,8 @@ signed_sum()
 	[ -n "$sha" ]
 }
 
-# get_right URL SHA256 WHAT WHERE: in $file, what has this checksum; $why says why not.
+# get_right URL SHA256 WHAT WHERE: in $file, the file with this checksum, or else the reason
+# in $why.
 get_right()
 {
 	step "fetching $3 from $4" >&2
@@ -74,7 +76,7 @@ from_kernel_org()
 	return 1
 }
 
-# snapshot_hash upstream|package NAME VERSION: what that archive calls the file by.
+# snapshot_hash upstream|package NAME VERSION: the hash by which that archive has the file.
 snapshot_hash()
 {
 	case $1 in

@@ -2,25 +2,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # host.sh BASE HOST PATCHES RESULTS TEST...: boot an emulated host and run the
-# tests there.  In RESULTS: console (all that the host said, of every boot),
+# tests there.  In RESULTS: console (the host's output, of every boot),
 # and for each test TEST.log (its lines and the kernel's, in order), TEST.ktap
 # (its lines alone) and TEST.status: "exit N", "hung: WHY", "panicked" or "died".
 # Of a kernel with lockdep and the series also lockdep_stats, lockdep and
 # lockdep_chains, as /proc had them at the end, and in kernel which build of the
 # lab that was.  Of the variant gcov also gcov.tar, of debugfs.
 #
-# With REUSE=1 the results are taken from the cache, if all that they depend on is as it
-# was in a run that lab.sh has kept; the file taken then has the time of that run, and
-# the file cell the key.
+# With REUSE=1 the results are taken from the cache, if their inputs are the same as in
+# a run that lab.sh has kept; the file taken then has the time of that run, and the file
+# cell the key.
 #
 # host.sh BASE HOST PATCHES shell: a shell in it.
 #
-# OPTIONS, or what is in RESULTS/options, are options for each of the tests, and what
-# has the form NAME=VALUE is in their environment; TEST_FILE is a file that they find as
+# OPTIONS, or those in RESULTS/options, are options for each of the tests, and those of
+# the form NAME=VALUE are in their environment; TEST_FILE is a file that they find as
 # /test_file.
 #
 # With SUITE=upstream the tests are those that tests.sh builds under that name;
-# with SUITE=kit what tools/testing/check-kit.sh has put there.
+# with SUITE=kit those that tools/testing/check-kit.sh has put there.
 #
 # The machine is data: tools/lab/hosts/HOST.
 
@@ -45,7 +45,7 @@ MEMORY=$(host_get "$HOST" memory)
 [ -z "${SUITE:-}" ] || MEMORY=2G
 # The longest one takes half of it, on a machine with nothing else to do.
 TEST_TIMEOUT=${TEST_TIMEOUT:-600}
-# How long nothing may happen that should have.
+# The longest time without progress.
 GRACE=${GRACE:-60}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-$(host_get "$HOST" boot-seconds)}
 THREAD=${THREAD:-$(host_get "$HOST" thread)}
@@ -54,18 +54,17 @@ MACHINE="$(host_get "$HOST" emulator) -machine $(host_get "$HOST" machine) -cpu 
 
 # The tests wait for grace periods more than for anything else.
 CMDLINE="$(host_get "$HOST" cmdline) rcutree.jiffies_till_first_fqs=0"
-# What leaks without the series, or in which order locks are taken, proves nothing
-# about it.  From 7.0 on, a sheaf of the allocator goes on pointing at what it has
-# handed out, and kmemleak takes that for a reference: caches that are debugged have
-# no sheaves.
+# Leaks and orders of locks without the series prove nothing about it.  From 7.0 on,
+# a sheaf of the allocator goes on pointing at objects that it has handed out, and
+# kmemleak takes that for a reference: caches that are debugged have no sheaves.
 if [ "${PATCHES#all}" != "$PATCHES" ] && [ "${SUITE:-}" != kit ]; then
 	CMDLINE="$CMDLINE lab.lockdep slab_debug=F"
 else
 	CMDLINE="$CMDLINE kmemleak=off"
 fi
 
-# A kernel of a distribution, with its own initrd and root file system: what the
-# lab needs is on a second disk, which debian-init unpacks.
+# A kernel of a distribution, with its own initrd and root file system: the lab's
+# files are on a second disk, which debian-init unpacks.
 ROOT=$OUT/root.img
 INITRD=$RESULTS/archive
 if [ -f "$ROOT" ]; then
@@ -79,14 +78,14 @@ if [ -f "$ROOT" ]; then
 fi
 
 # The modules in the order of their dependence, with their parameters.  The last one is
-# KVM's, and a root file system's modprobe finds for itself what that needs.
+# KVM's, and a root file system's modprobe finds its dependences.
 modules()
 {
 	host_get "$HOST" module | if [ -f "$ROOT" ]; then tail -n 1; else cat; fi
 	echo kvm_lifecycle unsafe=1
 }
 
-# What the host gets besides its kernel, in $RESULTS/root.
+# The files of the host besides its kernel, in $RESULTS/root.
 make_root()
 {
 	root=$RESULTS/root
@@ -121,7 +120,7 @@ boot()
 		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
 }
 
-# What a kernel says, again and again, of a CPU that does nothing any more.
+# The messages that a kernel repeats about a CPU that is stalled.
 STALLS=$(sed -n 's/^stall	//p' "$TOP/tools/lab/splats" | paste -sd'|')
 
 # since_progress: how many tests have ended, and the one that runs, or boot-LINES; and how
@@ -137,7 +136,7 @@ since_progress()
 # watch_host PID TESTS: wait for a host, and say each $GRACE seconds how far it is.  One is
 # hung, and is ended, if it boots and says nothing, if no test begins or ends for longer
 # than any may take, if a CPU still stalls when the kernel looks for the second time, and
-# at $DEADLINE.  Why is in $hung.
+# at $DEADLINE.  The reason is in $hung.
 watch_host()
 {
 	hung=

@@ -5,10 +5,10 @@
  * The first VM of a host and its last one change a static key of the scheduler
  * (preempt_notifier_key), i.e. code that other CPUs run all the time.  QEMU 7.2
  * watches a page for changes only once it has translated code of that page, and
- * so can keep what was there before a change that came meanwhile.  A vCPU that
- * was scheduled out then is never loaded again, and the host hangs in KVM_RUN,
- * although its memory has the new code.  With a VM that stays, there is no first
- * one and no last one.
+ * so can keep the old code if a change came meanwhile.  A vCPU that was scheduled
+ * out then is never loaded again, and the host hangs in KVM_RUN, although its
+ * memory has the new code.  With a VM that stays, there is no first one and no
+ * last one.
  *
  * With "mapping" no file descriptor shows the VM: a vCPU is mapped, and all are closed.
  */

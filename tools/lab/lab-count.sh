@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lab-count.sh: the lab COUNT times, and how often each subtest has failed: the rate of what
-# is left to chance.
+# lab-count.sh: the lab COUNT times, and the number of failures of each subtest: the rate
+# of a red that is left to chance.
 #
 #   COUNT=20 TEST='a b'     how often, and which tests
 #   BASE, HOST, ARCH, PATCHES, KERNEL, OPTIONS   as for lab.sh

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lab-patches.sh: is each patch of BASE what makes its test green?  For each, boot
-# the kernel with the patches before it and the kernel with it as well: what
-# patches/expect declares for this patch must be red, then green, or red for
-# another patch that is still to come.  What is declared for several patches
-# together is run for the last of them.
+# lab-patches.sh: does each patch of BASE make its test green?  For each, boot the
+# kernel with the patches before it and the kernel with it as well: the rows of
+# patches/expect for this patch must be red, then green, or red for another patch
+# that is still to come.  Rows of several patches together are run for the last
+# of them.
 #
 #   PATCH='svm-ga-log-wakeup xen-evtchn-target'   these patches alone
 #   CHANGED=1   those alone that are not as patches/proved has them: the patch, its rows
@@ -13,8 +13,8 @@
 #   CHANGED=list   print their lines for that file, and those that it does not have, with
 #               "changed" or "never" at the end
 #
-# The results are in results/DATE-BASE-patches/PATCH/HOST-NUMBER, and what was found
-# right in patches/proved.  With KERNEL= it is another tree that was, and is not written.
+# The results are in results/DATE-BASE-patches/PATCH/HOST-NUMBER, and the proofs in
+# patches/proved.  With KERNEL= the tree is another one, and no proof is written.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/series/series.sh"
@@ -33,7 +33,7 @@ WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 trap 'exit 130' INT TERM
 
-# "patch host test" of what is declared, in the order of the series.
+# "patch host test" of each declared row, in the order of the series.
 results proofs "$BASE" >"$WORK/proofs"
 results proof-rows "$BASE" >"$WORK/rows"
 results slugs "$BASE" >"$WORK/slugs"

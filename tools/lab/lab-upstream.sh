@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lab-upstream.sh: does the series leave alone what KVM's own tests look at?  Run
+# lab-upstream.sh: do KVM's own tests have the same results with the series?  Run
 # the KVM selftests of the pristine tree of BASE on the emulated hosts, without
 # and with the series, and compare.  patches/BASE/upstream lists those that do
 # not pass there, and why.
@@ -10,7 +10,7 @@
 #   HOST='amd arm'      which hosts, or by ARCH
 #   TEST='a b'          these tests alone
 #   ALL=1               also those that take too long for an emulated CPU
-#   RECORD=1            print what belongs into patches/BASE/upstream
+#   RECORD=1            print the lines for patches/BASE/upstream
 #
 # The results are in results/DATE-BASE-upstream/HOST-PATCHES.
 
@@ -32,8 +32,8 @@ check_base "$BASE"
 pick_hosts
 [ -f "$LIST" ] || die "there is no $LIST: write one, with RECORD=1"
 
-# The tests of a host in their order.  What makes lockdep report, and so turns
-# it off, comes last.
+# The tests of a host in their order.  Those that make lockdep report, and so turn
+# it off, come last.
 tests_of()
 {
 	arch=$(host_get "$1" arch)

@@ -3,14 +3,14 @@
 #
 # lab.sh [shell]: the main job.  Take the source of BASE, build it without and
 # with the series, boot both as emulated hosts, run the selftests there, and
-# print what was red without the series and green with it.
+# print the table of red without the series and green with it.
 #
 #   BASE='v7.3 v7.2'    which series, one after the other
 #   HOST='amd arm'      which hosts, of tools/lab/hosts
 #   ARCH=arm64          the same, by the architecture of their kernels
 #   TEST='a b'          which tests; all of LEVEL when it is empty
 #   LEVEL=full          not only the tests that prove the patches, but sweeps and storms, too
-#   AGAIN=1             also run what has not changed since it was as it must be
+#   AGAIN=1             also run hosts that have not changed since they were as declared
 #   PATCHES='none all'  which patches each host has: a slug stands for those up to and
 #                       with this one
 #   SURE=1              no red is left to chance (make interleave)
@@ -20,8 +20,8 @@
 #                       options as well
 #
 # The results are in results/DATE-BASE, and results/latest is the last of them: the
-# verdict as results.json and junit.xml, what was red in reds, and in HOST-PATCHES KTAP
-# and kernel log per test.  Of parts: in HOST-PATCHES.N, and their logs together.
+# verdict as results.json and junit.xml, the reds in reds, and in HOST-PATCHES KTAP and
+# kernel log per test.  Of parts: in HOST-PATCHES.N, and their logs together.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -53,7 +53,7 @@ for test in $TEST; do
 		die "unknown TEST=$test for HOST='$HOST': choose from $(echo "$known" | paste -sd' ')"
 done
 
-# A test that nobody declares would never run.
+# A test that is not declared would never run.
 for file in "$TOP"/tools/testing/selftests/kvm/*_test.c "$TOP"/tools/testing/selftests/kvm/*/*_test.c \
 	"$TOP"/tools/testing/selftests/kvm/*_stress.c; do
 	name=$(basename "$file" .c)
@@ -101,7 +101,7 @@ keep_cells()
 		rm -rf "$CACHE/cells/$key" "$CACHE/cells/$key.tmp/cell"
 		mv "$CACHE/cells/$key.tmp" "$CACHE/cells/$key"
 	done
-	# What no run has taken for a month.
+	# Results that no run has taken for a month.
 	[ ! -d "$CACHE/cells" ] || find "$CACHE/cells" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
 }
 
@@ -124,7 +124,7 @@ done
 prepare "$BASE" "$(arches_of $HOST)" "$PATCHES"
 # Of parts each is another program, and a rate is of runs.
 [ -n "${PARTS:-}" ] || [ -n "${COUNT:-}" ] || export REUSE=1
-# What takes longest comes first: with the series no test ends early.
+# The longest runs come first: with the series no test ends early.
 for patches in $(printf '%s\n' $PATCHES | tac); do
 	for host in $HOST; do
 		lines_of "$host" "$patches" $(tests_of "$host")

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The results of emulated hosts: the only reader of what they say (KTAP and the kernel's
-# log on a console), and the verdict on it by patches/expect.  `results.py -h` lists what
-# scripts call; the parts are in verdict/.
+# The results of emulated hosts: the only reader of their output (KTAP and the kernel's
+# log on a console), and the verdict on it by patches/expect.  `results.py -h` lists the
+# commands for scripts; the parts are in verdict/.
 
 import argparse
 import json

@@ -407,7 +407,7 @@ class Lab(Case):
         self.good("green 2/2")
         self.with_series("exit 0", "1..2", "!WARNING: made up", ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "the kernel reported: WARNING: made up")
-        # What comes late is that of the subtest before.
+        # Late lines belong to the subtest before.
         run = "#  RUN           global."
         self.with_series("exit 0", "1..3", run + "two ...", ok(1, "two"), "!WARNING: made up", run + "one ...", ok(2, "one"), ok(3, "x"))
         self.good("green 3/3")

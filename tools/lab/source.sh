@@ -13,7 +13,7 @@
 # With NEWEST=regexp it is the newest release that the archive has, of those whose versions
 # begin so.  Another release than the pinned one has a tree of its own, BASE-VERSION.
 # Beside a tree lie, as TREE.NAME:
-#   version	what it is
+#   version	its version
 #   there	the patches that it has already, which are empty commits
 #   merged	the patches that apply by git am -3 alone
 
@@ -69,8 +69,8 @@ pinned_version()
 }
 
 # newest_release: in $TREE, the newest one of this series that Debian's archive has, if
-# the series applies to it.  If it doesn't, $reason says why.  What was not right as the
-# pinned file isn't right as the newest one, either.
+# the series applies to it.  If it doesn't, $reason is set.  A file that was not right
+# as the pinned one isn't right as the newest one, either.
 newest_release()
 {
 	if [ -n "$NEWEST" ]; then
@@ -151,7 +151,7 @@ user_tree()
 	[ "$(base_for "$have")" = "$BASE" ] ||
 		die "KERNEL=$KERNEL is $have and patches/$BASE is for $(base_get "$BASE" series): choose another BASE ($(bases | paste -sd' '))"
 
-	# What the tree holds decides, so a changed tree is another tree.
+	# The tree's content decides, so a changed tree is another tree.
 	key=$(tree_state | hash_of)
 	TREE=$CACHE/src/user-$key
 	[ -d "$TREE" ] || {
@@ -202,7 +202,7 @@ fit()
 	locked "$CACHE/obj/.lock-${TREE##*/}" apply_series
 }
 
-# pinned_tree: in $TREE, the pinned kernel or what takes its place.
+# pinned_tree: in $TREE, the pinned kernel or its substitute.
 pinned_tree()
 {
 	SERIES=$(base_get "$BASE" series) PINNED=$(base_get "$BASE" version)

@@ -10,9 +10,9 @@
 #   PATCHES=none        without the series; all-kcsan: with it, in the variant that
 #                       looks for data races, see kcsan.config; a slug: up to and with this patch
 #
-# The results are in results/DATE-BASE-storm/HOST-PATCHES: all that the host said, the
-# record (seeds, programs, VMs, calls with what they returned), and, if programs
-# have failed, those, as they were and made smaller.
+# The results are in results/DATE-BASE-storm/HOST-PATCHES: the host's output, the
+# record (seeds, programs, VMs, calls with their results), and, if programs have
+# failed, those, as they were and made smaller.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -46,7 +46,7 @@ for host in $HOST; do
 done
 RESULTS=${RESULTS:-$(new_results "$BASE-storm")}
 
-# progress HOST: what the host says meanwhile, for as long as this script runs.
+# progress HOST: the host's progress lines, for as long as this script runs.
 progress()
 {
 	while [ ! -f "$RESULTS/$1-$PATCHES/console.boot" ]; do
@@ -62,7 +62,7 @@ progress()
 	}'
 }
 
-# record HOST: what the run was, and the programs that failed.
+# record HOST: the record of the run, and the programs that failed.
 record()
 {
 	log=$RESULTS/$1-$PATCHES/$TEST.ktap

@@ -38,7 +38,7 @@ TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM
 
-# trusted FOLDER: what lockdep has seen there, if that can be trusted; else why not.
+# trusted FOLDER: lockdep's records there, if they can be trusted; else the reason.
 trusted()
 {
 	for file in lockdep_stats lockdep lockdep_chains; do
@@ -67,8 +67,8 @@ trusted()
 	}
 }
 
-# classes PATH...: of the locks that these sources define.  Lockdep calls a lock
-# what its initialization does.
+# classes PATH...: of the locks that these sources define.  A lock has the name of
+# its initialization in lockdep.
 classes()
 {
 	git -C "$TREE" grep -hoE '\<(((raw_)?spin_lock|rwlock|mutex)_init|init_(rwsem|srcu_struct))\([^,]*\)?[,;)]|\<DEFINE_[A-Z_]*(MUTEX|LOCK|SRCU)\([a-z0-9_]+\)' \

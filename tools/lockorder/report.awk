@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The rules of locking.rst against what lockdep has seen on a host.  Input, in
-# this order: the table "locks", the lock classes of KVM's sources, the rules of
+# The rules of locking.rst against lockdep's records of a host.  Input, in this
+# order: the table "locks", the lock classes of KVM's sources, the rules of
 # rules.awk, and /proc/lockdep and /proc/lockdep_chains of one boot after the
 # other.
 #
 # -v arch=ARCH -v host=HOST -v dot=FILE (the graph, for graphviz) -v title=TEXT
 #
-# A chain is what a task held at one time, in the order in which it was taken.
+# A chain is the locks that a task held at one time, in the order of their taking.
 # The last lock of a chain is one that the task may have had to wait for while it
 # held the others: each of those is an order.  The others of a chain say nothing
 # about each other: they may have been tried only, and have a chain of their own
-# if they were not.  What a context of the table, like MMU notifiers, takes is
-# taken inside of it; what the task held before is outside of the context.
+# if they were not.  The locks that a context of the table, like MMU notifiers,
+# takes are inside of it; those that the task held before are outside of it.
 #
 # Exit status: 1 if a rule is contradicted or an order undocumented.
 
@@ -102,7 +102,7 @@ depth && /^$/ {
 	depth = 0
 }
 
-# What the report calls a class.
+# The name of a class in the report.
 function label(key)
 {
 	return key in lock_of ? lock_of[key] : class_of[key]
@@ -117,10 +117,10 @@ function labels(keys,    n, i, part, text)
 }
 
 # Lockdep's files do not tell SRCU's readers, which wait for nobody, from
-# synchronize_srcu(), which waits for them.  So what is inside A is not inside
-# what A is inside of, if A is SRCU's; and that readers are inside of A is no
-# contradiction to A inside of readers.  Of the latter with synchronize_srcu()
-# inside of A lockdep would have told.
+# synchronize_srcu(), which waits for them.  So if A is SRCU's, a lock inside A is
+# not inside the locks outside of A; and readers inside of A are no contradiction
+# to A inside of readers.  Lockdep itself reports the latter if synchronize_srcu()
+# is inside of A.
 function is_srcu(class)
 {
 	return class ~ /srcu/
@@ -202,7 +202,7 @@ function say(state, text, why)
 		printf "  %-13s     %s\n", "", why
 }
 
-# What was never seen: is it the lock or the order?
+# Never seen: the lock, or the order?
 function absent(a, b)
 {
 	if (!nkeys[a] && !nkeys[b])
@@ -293,7 +293,7 @@ END {
 		if ((part[1] in kvm || part[1] in context) && part[2] in kvm && !(pair in wrong) && !is_documented(part[1], part[2]))
 			undocumented[pair] = 1
 	}
-	# What follows from others that are listed needs no line.
+	# An order that follows from listed ones needs no line.
 	for (pair in undocumented) {
 		split(pair, part, SUBSEP)
 		follows = 0

@@ -8,7 +8,7 @@
 #   enter	ARCH	LINE	*	INNER	SENTENCE	any lock is taken outside INNER
 #   unread	ARCH	LINE	-	-	SENTENCE	about locks, and not in the grammar
 #   unknown	ARCH	LINE	NAME	-	SENTENCE	a lock that neither input has
-# ARCH is "any", or what the last "On ...:" says.  lock-order.rst describes the
+# ARCH is "any", or that of the last "On ...:".  lock-order.rst describes the
 # grammar.
 #
 # A sentence is matched with its locks replaced by <number>, so that a list of
@@ -91,7 +91,7 @@ function pairs(kind, outer, inner, sentence,    o, i, no, ni, olist, ilist)
 	ordered = 1
 }
 
-# every KIND, SRCU: what is said of any lock.
+# every KIND, SRCU: a rule about any lock.
 function every(kind, srcu, sentence,    i, n, list)
 {
 	n = locks_in(srcu, list)
@@ -189,7 +189,7 @@ function read_sentence(sentence,    t, s, before, rest, after, inner, subject, s
 		}
 	}
 
-	# Who tries to take a lock does not wait for it: no order.
+	# A trylock does not wait for the lock: no order.
 	if (t ~ / tries to take <[0-9]+> with <[0-9]+> held/)
 		ordered = 1
 
@@ -278,7 +278,7 @@ function read_sentence(sentence,    t, s, before, rest, after, inner, subject, s
 	if ((!ordered || missed) && t ~ /<[0-9]+>/)
 		print "unread\t" arch "\t" first_line "\t-\t-\t" sentence
 
-	# What "it" is in the next sentence: the lock that the order is about.
+	# "It" in the next sentence: the lock that the order is about.
 	if (ordered && last_outer ~ /^<[0-9]+>$/)
 		topic = last_outer
 	else if (ordered && last_inner ~ /^<[0-9]+>$/)
@@ -300,7 +300,7 @@ function read_text(    text, t, n, i, part)
 	gsub(/_cannot_/, "cannot", text)
 	gsub(/_can_/, "can", text)
 
-	# What comes next is about one architecture, or about all of them again.
+	# The following is about one architecture, or about all of them again.
 	if (!item_indent && text ~ /:$/ && split(text, part, " ") <= 3) {
 		arch = part[1] == "On" ? substr(part[2], 1, length(part[2]) - 1) : "any"
 		return
@@ -354,7 +354,7 @@ function read_text(    text, t, n, i, part)
 
 {
 	indent = match($0, /[^ \t]/) - 1
-	# What is quoted behind "::" is deeper than the text of its item.
+	# A quotation behind "::" is deeper than the text of its item.
 	if (literal && indent > literal_indent)
 		next
 	literal = 0

@@ -122,7 +122,7 @@ plan()
 	plan_selftests
 }
 
-# The selftests, on top of what the tree will be then.
+# The selftests, on top of the tree as it will be then.
 plan_selftests()
 {
 	for entry in $(selftest_files "$BASE"); do

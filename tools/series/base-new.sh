@@ -54,7 +54,7 @@ pins()
 	pin package "linux-source-$SERIES" "$debian"
 }
 
-# What is not a patch is that of the other base, until somebody looks at it.
+# All files but the patches are those of the other base, until somebody looks at them.
 copy_base()
 {
 	pins >"$SCRATCH/pins"
@@ -72,8 +72,8 @@ copy_base()
 	cat "$SCRATCH/pins"
 }
 
-# copy_rows: what patches/expect says of the other base holds for this one, until a lab
-# says otherwise.
+# copy_rows: the rows of patches/expect for the other base hold for this one, until a
+# lab says otherwise.
 copy_rows()
 {
 	[ -f "$TOP/patches/expect" ] || return 0
@@ -83,14 +83,14 @@ copy_rows()
 	mv "$TOP/patches/.expect.new" "$TOP/patches/expect"
 }
 
-# commit_slug SLUG: what has just been committed, as the next one of the series.
+# commit_slug SLUG: the last commit, as the next one of the series.
 commit_slug()
 {
 	git_in "$EDIT" reset -q --soft "$(with_slug "$EDIT" HEAD "$1" | recommit "$EDIT" HEAD "$tip" 'HEAD^{tree}')"
 	tip=$(git -C "$EDIT" rev-parse HEAD)
 }
 
-# apply PATCH: $hand and $there say of which nothing came.
+# apply PATCH: $hand and $there have the patches that gave no commit.
 apply()
 {
 	slug=$(slug_of "$1")
@@ -130,7 +130,7 @@ mkdir -p "$(dirname "$EDIT")" || die "cannot create $EDIT: name another folder w
 need_space "$(dirname "$EDIT")" 3
 git clone -q -s -n "$SOURCE" "$EDIT" 2>/dev/null || die "cannot clone $SOURCE to $EDIT: name another folder with TREE=path"
 git -C "$EDIT" remote remove origin
-# git am -3 asks for what the patches were made on.
+# git am -3 asks for the files that the patches were made on.
 echo "$(cat "$CACHE/src/$FROM.path")/.git/objects" >>"$EDIT/.git/objects/info/alternates"
 git_in "$EDIT" checkout -q -B "$BASE" refs/tags/base
 tip=$(git -C "$EDIT" rev-parse HEAD)

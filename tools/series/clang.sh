@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# clang.sh: a clang whose context analysis is what today's kernels ask for, as
+# clang.sh: a clang with the context analysis that today's kernels ask for, as
 # $CACHE/clang/clang.  Debian 12's is too old for that, so the one of a newer
 # suite is unpacked here, with the C library that it needs and sees alone.
 

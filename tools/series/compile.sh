@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# How the series is compiled in order to see what compilers say: in $OBJ, from
-# $TREE, by the compiler that COMPILER names.
+# Compile the series for the warnings of the compilers: in $OBJ, from $TREE, by the
+# compiler that COMPILER names.
 
-# compiler ARCH: where, with which configuration, by what, and who speaks then.
+# compiler ARCH: the folder, the configuration, the tools, and their names for errors.
 # shellcheck disable=SC2034 # series-check.sh uses them
 compiler()
 {
@@ -35,7 +35,7 @@ configure()
 	check_config
 }
 
-# sparse looks at what is compiled, and says the same whatever the compiler is.
+# sparse looks at the compiled files, and has the same warnings with each compiler.
 compile()
 {
 	case $COMPILER in
@@ -47,7 +47,7 @@ compile()
 # A warning without its line numbers, so that it is the same after an edit, and
 # without the folder that the tree is in: of compilers and sparse, and of
 # kernel-doc.  The vDSO is made before anything else, on the way to the first commit
-# that is compiled and not to the second one: what is said of it is no difference.
+# that is compiled and not to the second one: warnings of it are no difference.
 warnings()
 {
 	sed -n -e "s#$TREE/##g" -e '/\/vdso\//d' \

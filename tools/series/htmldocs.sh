@@ -24,8 +24,8 @@ TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 trap 'exit 130' INT TERM
 
-# What htmldocs takes of a tree.  It finds Sphinx by Debian's Python.  make static
-# hands several architectures on; the kernel's make takes one.
+# The part of a tree that htmldocs takes.  It finds Sphinx by Debian's Python.  make
+# static hands several architectures on; the kernel's make takes one.
 htmldocs()
 {
 	mkdir "$TMP/$1" &&
@@ -35,7 +35,7 @@ htmldocs()
 	make -C "$TMP/$1" htmldocs ARCH=x86 SPHINXDIRS=virt/kvm PYTHON3=/usr/bin/python3
 }
 
-# A warning without the folder, the line and what the kernel's make says.
+# A warning without the folder, the line and the messages of the kernel's make.
 warnings()
 {
 	sed -n -e "s#^$TMP/$1/##" -e 's/:[0-9]*: \(WARNING\|ERROR\|CRITICAL\)/: \1/p' "$CACHE/logs/htmldocs-$BASE-$1.log" | sort -u

@@ -74,7 +74,7 @@ check_format()
 		[ ! -f "$stamp" ] || continue
 		name=$(slug_of "$patch")
 		author=$(sed -n 's/^From: //p' "$patch" | head -n 1)
-		# Who submits signs; for checkpatch the author does.
+		# The submitter signs; for checkpatch the author does.
 		awk -v s="Signed-off-by: $author" '/^---$/ && !done { print s; done = 1 } { print }' \
 			"$patch" >"$CACHE/checkpatch/$name"
 		log=$CACHE/logs/checkpatch-$BASE-$name.log
@@ -88,8 +88,8 @@ check_format()
 	step "checkpatch --strict: clean"
 }
 
-# The folders of $arch that are compiled after commit $1: those that it changes
-# something in, or all, when it changes what they share.
+# The folders of $arch that are compiled after commit $1: those that it changes, or
+# all, when it changes their shared code.
 folders()
 {
 	git -C "$TREE" diff --name-only "$1^" "$1" | awk -v arch="$KARCH" -v folders="$FOLDERS" '
@@ -175,8 +175,8 @@ check_compile()
 			mkdir -p "$OBJ"
 			[ "$compiled" -gt 0 ] || run_logged "$log" configure ||
 				die "cannot configure the kernel for $arch: see $log"
-			# What is compiled already has no warnings to show: not for the
-			# first, and not when a run ended before they were looked at.
+			# Objects that are compiled already give no warnings: compile them again
+			# for the first, and after a run that ended before they were looked at.
 			if [ "$number" -eq 1 ] || [ -e "$OBJ.unjudged" ]; then
 				(cd "$OBJ" && rm -rf virt/kvm $FOLDERS)
 			fi

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# series-export.sh: write back a series that tools/series/series-edit.sh has laid out as commits: the
-# fixes to patches/BASE, the selftests to tools/testing and patches/selftests.  A
-# commit is a fix or a selftest by the files that it changes, wherever it is.  Nothing
-# is replaced before all of it is written.
+# series-export.sh: write back a series that tools/series/series-edit.sh has laid out
+# as commits: the fixes to patches/BASE, the selftests to tools/testing and
+# patches/selftests.  A commit is a fix or a selftest by the files that it changes, at
+# any place.  Nothing is replaced before all of it is written.
 #
 #   BASE=v7.3     which series
 #   TREE=path     where it is (default: edit/BASE in the cache)

@@ -50,7 +50,7 @@ differences()
 	done
 }
 
-# changed DIFF: the patches whose record has changed, and what of it.
+# changed DIFF: the patches whose record has changed, with the changes.
 changed()
 {
 	awk '

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What the tools of the series share.  The selftests are in tools/testing/selftests/kvm
+# Shared by the tools of the series.  The selftests are in tools/testing/selftests/kvm
 # and nowhere else: patches/selftests/NNNN-SLUG has the message of each of their
 # patches, the files that it carries (File:) and its lines of Makefile.kvm (Make:), and
 # the patch is made of these when it is needed, for the tree at hand.
@@ -17,7 +17,7 @@ MAKEFILE=$SELFTESTS/Makefile.kvm
 # About the module, which is not in the kernel.
 NOT_CARRIED=kvm_lifecycle_test.c
 
-# selftest_files BASE: what its selftest patches are made of, in order.  Where "base"
+# selftest_files BASE: the entries of its selftest patches, in order.  Where "base"
 # names another base for the selftests, there are none.
 selftest_files()
 {
@@ -33,7 +33,7 @@ carried()
 	[ $# -eq 0 ] || sed -n 's/^File: //p' "$@"
 }
 
-# check_names BASE: slugs are as they have to be, and what names one finds it.
+# check_names BASE: slugs are as they have to be, and each name of one is right.
 check_names()
 {
 	series_files "$1" | sed 's#.*/##' | grep -vE '^[0-9]{4}-[a-z0-9]+(-[a-z0-9]+)*\.patch$' >"$SCRATCH/names" || :
@@ -129,8 +129,8 @@ add_selftest()
 	"$@" update-index --add --index-info <"$SCRATCH/add"
 }
 
-# selftest_patch ENTRY OUT COMMAND...: add_selftest, and what it has changed as a patch,
-# which is empty where all of it was there.
+# selftest_patch ENTRY OUT COMMAND...: add_selftest, and its changes as a patch, which is
+# empty where all of it was there.
 selftest_patch()
 {
 	_entry=$1 _out=$2
@@ -173,7 +173,7 @@ there_already()
 {
 	_base=$1 _version=$2
 	shift 2
-	# Backwards, as a later patch may have changed what an earlier one did.
+	# Backwards, as a later patch may have changed the lines of an earlier one.
 	for _one in $(series_files "$_base" "$_version" | tac); do
 		_slug=$(slug_of "$_one")
 		git mailinfo /dev/null "$SCRATCH/$_slug" <"$_one" >/dev/null
@@ -241,7 +241,7 @@ without_slug()
 	git -C "$1" log -1 --format=%B "$2" | sed '/^Slug: /d' | git stripspace
 }
 
-# project_state BASE: what an edit of this base began with.
+# project_state BASE: the state of the project that an edit of this base began with.
 project_state()
 {
 	hash_files $(series_files "$1") "$TOP"/patches/selftests/[0-9]* $(carried "$TOP"/patches/selftests/[0-9]* | sed "s#^#$TOP/$SELFTESTS/#")

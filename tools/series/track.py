@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# track.py table|json: what track.sh has found, a row a kernel on standard input.
+# track.py table|json: the findings of track.sh, a row a kernel on standard input.
 
 import json
 import sys
@@ -10,7 +10,7 @@ FIELDS = "base package version patches there merged reason compiled date suites"
 
 
 def table(rows):
-    """A table of reStructuredText, with what it has no room for behind it."""
+    """A table of reStructuredText, with a list of its longer texts behind it."""
     cells, more = [["Package", "Suites", "Series", "Patches", "Compiled"]], []
     for row in rows:
         kernel = f"{row['package']} {row['version']}"

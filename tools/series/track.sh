@@ -1,15 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# track.sh: what the series make of the kernels that Debian has today: of each
-# linux-source of a series that has a base, the newest version in each suite.
+# track.sh: which of Debian's kernels of today take the series: of each linux-source
+# of a series that has a base, the newest version in each suite.
 #
 #   BASE='v6.12 v7.3'   which series (default: all)
 #   COMPILE=1           does KVM compile for x86-64 as well
 #
 # The table is printed, and is in results/track.json and Documentation/process/track.rst.
-# What was seen before is not looked at again: the key is the package, the patches, and
-# the compiler.
+# Results are kept: the key is the package, the patches, and the compiler.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/lab/apt.sh"

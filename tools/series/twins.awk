@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# twins.awk: what a patch says and does, without what is of its tree alone: dates,
-# hashes, places and the lines around.
+# twins.awk: the message and the changes of a patch, without the parts of its tree
+# alone: dates, hashes, places and the lines around.
 
 !body && /^(From |Date: |SPDX-License-Identifier: )/ { next }
 !body && /^Subject: /	{ sub(/\[PATCH[^]]*\] /, ""); subject = $0; next }

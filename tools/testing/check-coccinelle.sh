@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-coccinelle.sh: each rule of tools/coccinelle finds what it is for in its bad
-# sample and nothing in its good one, what coccicheck.sh says on bad input, and what it
-# says when the list and the findings differ.
+# check-coccinelle.sh: each rule of tools/coccinelle finds its mistakes in its bad
+# sample and nothing in its good one; the errors of coccicheck.sh on bad input, and
+# when the list and the findings differ.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
 
 no_settings
 
-# What a command that fails must not leave behind: a result.
+# A command that fails must not leave a result behind.
 state()
 {
 	find "$WORK/out" "$WORK/cache/checked" -type f 2>/dev/null | sort
@@ -20,8 +20,8 @@ RULE=$TOP/tools/coccinelle/rule.sh
 CHECK=$TOP/tools/coccinelle/coccicheck.sh
 SAMPLES=$TOP/tools/coccinelle/samples
 
-# finds RULE SAMPLE: the rule runs, and the sample has what its comments say:
-# /* finds WHAT */ at the end of each line with a finding, and no other line.
+# finds RULE SAMPLE: the rule runs, and finds the lines with such a comment at their
+# end, /* finds SUBJECT */, and no others.
 finds()
 {
 	rm -rf "$WORK/sample" "$WORK/out"
@@ -33,7 +33,7 @@ finds()
 	diff -u "$WORK/want" "$WORK/have"
 }
 
-# A spatch that says what $1 says, and does nothing.
+# A spatch that prints $1, and does nothing.
 fake_spatch()
 {
 	mkdir -p "$WORK/bin"

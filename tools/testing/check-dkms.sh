@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-dkms.sh: what the DKMS package does and says, on kernels that are made up here,
+# check-dkms.sh: the scripts of the DKMS package, on kernels that are made up here,
 # without a compiler, DKMS or root: headers of a few lines, whose Makefile makes
 # files of text that our modinfo reads, and sources that a series of four patches
 # is made for.
@@ -14,7 +14,7 @@ no_settings
 RELEASE=7.3.4+t-amd64
 SOURCE="linux-source-7.3"
 
-# What is installed must be as it was, whatever a build does.
+# Installed files must be as they were, after any build.
 state()
 {
 	(cd "$WORK/root" && find . -path ./var -prune -o -type f -exec sha256sum {} + -o -type l -printf '%p %l\n' | sort)
@@ -53,7 +53,7 @@ fakes()
 	PATH=$WORK/bin:$PATH
 }
 
-# packages VERSION-OF-IMAGE VERSION-OF-SOURCE: what dpkg knows as installed.
+# packages VERSION-OF-IMAGE VERSION-OF-SOURCE: the packages that dpkg has as installed.
 packages()
 {
 	{
@@ -141,13 +141,13 @@ project()
 	rm -f "$WORK"/mokutil*
 }
 
-# build ACTION: what dkms.conf has DKMS call.
+# build ACTION: as dkms.conf has DKMS call it.
 build()
 {
 	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" "$1" "$RELEASE" "$lib/build"
 }
 
-# skips NAME REGEXP ACTION: status 77 and one sentence; what is installed is left alone.
+# skips NAME REGEXP ACTION: status 77 and one sentence; installed files are left alone.
 skips()
 {
 	refuses "$1" "^kvm-lifecycle: .*$2" build "$3"
@@ -159,7 +159,7 @@ skips()
 	}
 }
 
-# answers NAME STATUS REGEXP: what kvm-lifecycle-status says of the made-up host.
+# answers NAME STATUS REGEXP: the output of kvm-lifecycle-status on the made-up host.
 answers()
 {
 	status=0
@@ -323,7 +323,7 @@ put_back()
 	accepts 'and DKMS has none of them' test ! -e "${originals%/*/*}"
 }
 
-# host MODULE=STATE...: what is loaded.
+# host MODULE=STATE...: the loaded modules.
 host()
 {
 	rm -rf "$WORK/root/sys"
@@ -376,7 +376,7 @@ status()
 		sh "$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh"
 }
 
-# What apt's user reads, and what never fails.
+# dkms-install.sh, whose output a user of apt reads, and which never fails.
 install()
 {
 	x86_kernel
@@ -429,7 +429,7 @@ configuration()
 	refuses 'dkms.conf: no other kernel' 'none' sh -c 'echo none; echo 6.1.0-1-amd64 | grep -qE "$1"' sh "$pattern"
 	accepts 'one version' test "$(conf "$RELEASE" x86_64 PACKAGE_VERSION)" = \
 		"$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")"
-	# dh_dkms of Debian 13 makes packages depend on what Debian 12 lacks for these.
+	# dh_dkms of Debian 13 makes packages depend on a package that Debian 12 lacks, for these.
 	refuses 'dkms.conf: nothing that Debian 12 lacks' 'none' sh -c \
 		'echo none; grep -E "BUILD_EXCLUSIVE_(CONFIG|KERNEL_M)|uname -r" "$1"' sh "$TOP/dkms.conf"
 	accepts 'no configuration is changed' no_kconfig

@@ -12,13 +12,13 @@
 BASE=${BASE:-$(default_base)}
 check_base "$BASE"
 pick_hosts
-# What is run in a host is in HOST_hosts below, and what that has to show in HOST_judged.
+# The runs in a host are in HOST_hosts below, and their checks in HOST_judged.
 for host in $HOST; do
 	grep -q "^${host}_hosts()" "$0" ||
 		die "no kit is run in HOST=$host: choose from $(sed -n 's/^\([a-z]*\)_judged()$/\1/p' "$0" | paste -sd' ')"
 done
 
-# on_host HOST PATCHES NAME: what is run there, from standard input, in place of a
+# on_host HOST PATCHES NAME: a script for this host, from standard input, in place of a
 # test of the lab's.  Lines that begin with "@ " are looked for here.
 on_host()
 {
@@ -54,8 +54,8 @@ on_host()
 				ps -o comm | grep -c '_test$'
 			}
 
-			# What goes on during a run: it is interrupted where a test has turned the
-			# knobs of fault injection, ...
+			# Events during a run: it is interrupted where a test has turned the knobs
+			# of fault injection, ...
 			faults()
 			{
 				# They are turned for some milliseconds at a time: no process is fast enough.
@@ -97,7 +97,7 @@ on_host()
 			}
 
 			# kit NAME STATUS ARGUMENT...: the kit ends so, and leaves the host as it was.
-			# MEANWHILE is what goes on during this run.
+			# MEANWHILE is the event during this run.
 			MEANWHILE=true
 			kit()
 			{
@@ -253,7 +253,7 @@ make_hosts()
 	done >>"$WORK/hosts"
 }
 
-# What hosts have sent: in $WORK/results/HOST/NAME, beside what they have said.
+# The files that hosts have sent: in $WORK/results/HOST/NAME, beside their output.
 collect()
 {
 	for ktap in "$WORK/results/$1"-*/*.ktap; do
@@ -358,7 +358,7 @@ run_hosts <"$WORK/hosts" >&2
 for host in $HOST; do
 	collect "$host"
 	case $host in
-	# What takes an IOMMU that posts interrupts.
+	# Tests that take an IOMMU that posts interrupts.
 	amd)	judge "$host" 3 'kernel\.panic_on_warn=0 vm\.panic_on_oom=0' ;;
 	*)	judge "$host" 0 'kernel\.panic_on_oops=0' ;;
 	esac

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-lockorder.sh: what make lockorder reads out of a document and finds in a dump of
-# lockdep, with a kernel tree, a document and dumps that are made up here.
+# check-lockorder.sh: the rules that make lockorder reads out of a document, and its
+# findings in dumps of lockdep, with a kernel tree, a document and dumps that are made
+# up here.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/testing/tap.sh"
@@ -13,7 +14,7 @@ TREE=$WORK/cache/src/v7.3
 RESULTS=$PROJECT/results/20260101-000000-v7.3
 export KVM_LIFECYCLE_CACHE="$WORK/cache"
 
-# What a run must not change: the tree, and what the lab has left.
+# A run must not change these: the tree, and the results of the lab.
 state()
 {
 	git -C "$TREE" show-ref

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-series.sh: what the tools of the series make of slugs, twins, selftests and edits, on
+# check-series.sh: the tools of the series, on slugs, twins, selftests and edits, with
 # kernel trees and series that are made up here.
 
 . "$(dirname "$0")/../lib.sh"
@@ -19,7 +19,7 @@ CACHE=$WORK/cache
 mkdir -p "$SCRATCH" "$CACHE/src"
 EDIT=$WORK/edit
 
-# What a command that fails must not change: the project, and a base that is not one.
+# A command that fails must not change these: the project, and a base that is not one.
 state()
 {
 	(cd "$PROJECT" && find . \( -name .git -o -name results \) -prune -o -type f -exec sha256sum {} + | sort)

@@ -23,7 +23,7 @@ export LAB_LOCKED=1
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$WORK"' EXIT
 
-# What a command that fails must not change: the project; and nothing is half-written.
+# A command that fails must not change the project; and nothing is half-written.
 state()
 {
 	(cd "$PROJECT" && find patches -type f -exec sha256sum {} + | sort)
@@ -122,7 +122,7 @@ from()
 {
 	printf 'deb [arch=amd64] %s/debian bookworm main\n' "$1" >"$WORK/apt/sources.list"
 	apt-get update >"$WORK/apt.log" 2>&1 || die "the made-up archive cannot be read: $(cat "$WORK/apt.log")"
-	# What comes from a file stays there.
+	# A file that comes from a file: URL stays there.
 	for _file in "$WORK"/apt/lists/*InRelease; do
 		cp -L "$_file" "$_file.new"
 		mv "$_file.new" "$_file"
@@ -138,7 +138,7 @@ nothing()
 	cp -r "$WORK/patches" "$PROJECT/patches"
 }
 
-# pins [upstream|package]: the line of "base" for what the archive has of linux 7.9.5.
+# pins [upstream|package]: the lines of "base" for linux 7.9.5 in the archive.
 pins()
 {
 	_file=$(find "$SITE" -name "$([ "$1" = package ] && echo 'linux-source-7.9_7.9.5-1_all.deb' || echo 'linux_7.9.5.orig.tar.xz')")
@@ -173,7 +173,7 @@ has()
 	[ "$(git -C "$_tree" rev-list --count refs/tags/base..refs/tags/series)" -eq "$2" ]
 }
 
-# name_of KERNEL: what tools/dkms/dkms-check.sh makes of its name.
+# name_of KERNEL: its name for tools/dkms/dkms-check.sh.
 name_of()
 {
 	TOP=$PROJECT sh -c '. "$TOP/tools/lib.sh"; . "$TOP/tools/lab/apt.sh"; . "$0"; host=debian-x LIST=a-list; kernel_name sid "$1"' "$WORK/kernel_name" "$1"
@@ -237,7 +237,7 @@ package bookworm made-up 1 "$WORK/deb2"
 publish
 from "file:$SITE"
 
-# The pinned one, and no more than what is needed.
+# The pinned one, and no more files than needed.
 nothing
 linux trixie-security 7.9.5-1 pinned
 publish
@@ -500,7 +500,7 @@ said 'base-pin: there is nothing to do' 'patches/v7.9/base pins linux 7.9.13, an
 accepts 'series-edit leaves the patch out' env BASE=v7.9 TREE="$WORK/edit" "$PROJECT/tools/series/series-edit.sh"
 accepts 'and the other one is in it' test "$(git -C "$WORK/edit" log --format=%s base..)" = 'KVM: Change line 15'
 
-# What Debian has.
+# Debian's kernels.
 nothing
 mkdir -p "$PROJECT/Documentation/process"
 kernel newer 7.9.6 's/^3$/line 3/'

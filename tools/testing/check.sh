@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check.sh [scripts|hosts]: the project's own tools.  scripts needs no kernel:
-# the shell scripts by shellcheck, and what each tool says and leaves behind on bad input, on a
+# the shell scripts by shellcheck, and each tool's errors and leftovers on bad input, on a
 # kernel tree that is made up here.  hosts needs the kernels that the lab has
 # built: a host that hangs or panics must be an error, not a red.
 
@@ -15,8 +15,8 @@ WHAT=${1:-scripts}
 unset HOST ARCH
 BASE=${BASE:-$(default_base)}
 
-# What a command that fails must not change: what builds have finished (what one
-# was at has the name of a temporary), and a user's kernel tree with its git.
+# A command that fails must not change these: finished builds (an unfinished one has
+# the name of a temporary), and a user's kernel tree with its git.
 state()
 {
 	find "$WORK/cache/out" "$WORK/cache/tests" -mindepth 1 -maxdepth 1 ! -name '*.tmp' 2>/dev/null | sort
@@ -195,7 +195,7 @@ scripts()
 	fi
 }
 
-# as_nobody COMMAND...: without root, and with what root may read.
+# as_nobody COMMAND...: without root, but with the files that root may read.
 as_nobody()
 {
 	if [ "$(id -u)" -eq 0 ]; then
@@ -205,7 +205,7 @@ as_nobody()
 	fi
 }
 
-# What make says of variables on its command line, for each target, before it does anything.
+# make's errors on variables on its command line, for each target, before it does anything.
 settings_tests()
 {
 	at_top="env -u MAKELEVEL -u MAKEFLAGS -u MAKEOVERRIDES make -n -C $TOP"
@@ -246,7 +246,7 @@ ended()
 }
 
 # A copy of the project whose hosts are made up: the target of an event is right from
-# the patch on, and the kernel says what is in $WORK/said.
+# the patch on, and the kernel prints $WORK/said.
 made_up_hosts()
 {
 	project
@@ -269,8 +269,8 @@ made_up_hosts()
 	EOT
 }
 
-# The verdict of lab-patches on a patch, the record of it, and the run of make test: what is
-# not as it was recorded, and no more.
+# The verdict of lab-patches on a patch, the record of it, and the run of make test: of
+# the patches that have changed since their record, and no more.
 proof_tests()
 {
 	made_up_hosts
@@ -345,14 +345,14 @@ ran()
 	accepts "$1: the host is started" test -e "$dummy/started"
 }
 
-# A host more is one file: its emulator is started as it says, in place of which is a
-# script here, and its results are in the table.
+# One more host is one file: its emulator, here a script, is started as the file says,
+# and its results are in the table.
 one_file_is_a_host()
 {
 	project
 	cp -r "$TOP/$SELFTESTS/." "$WORK/project/$SELFTESTS/"
 	cp "$TOP/Makefile" "$WORK/project/"
-	# Nothing is built, whatever the host.
+	# Nothing is built, for any host.
 	echo 'prepare() { :; }' >>"$WORK/project/tools/lib.sh"
 	dummy=$WORK/dummy
 	mkdir -p "$dummy/bin" "$dummy/cache/out/kernel/modules" "$dummy/cache/module/kernel" "$dummy/cache/busybox" "$dummy/cache/tests/v7.3-x86"
@@ -403,7 +403,7 @@ one_file_is_a_host()
 	accepts 'a host more: it is one file, and nothing else' \
 		sh -c '[ "$(diff -r "$1/tools" "$2/tools" --exclude=lib.sh)" = "Only in $2/tools/lab/hosts: dummy" ]' sh "$TOP" "$WORK/project"
 
-	# What has not changed is not run again.
+	# A host that has not changed is not run again.
 	rm "$dummy/started"
 	accepts 'cells: nothing has changed' $run
 	said 'cells: and it is said' '^Dummy with: of [0-9-]+ [0-9:]+, nothing has changed since$'
@@ -446,7 +446,7 @@ one_file_is_a_host()
 	refuses 'a host more: a mistake in its file' '^results.py: tools/lab/hosts/dummy:7: unknown cpus: choose from label ' $run
 }
 
-# vms FUNCTION: who that names, of what there is in $KIT_PROC and $KIT_SYS.
+# vms FUNCTION: the users that it names, of those in $KIT_PROC and $KIT_SYS.
 vms()
 {
 	WORK=/ours sh -c '. "$0/vms.sh"; "$1"; status=$?; echo "$VMS"; exit $status' "$TOP/tools/kit/host" "$1"
@@ -544,7 +544,7 @@ others_tests()
 	echo 'quiet kasan.fault=report' >"$KIT_PROC/cmdline"
 }
 
-# What a kit says before it touches anything, and what it makes of what tests say.
+# The errors of a kit before it touches anything, and its verdict on the output of tests.
 kit_tests()
 {
 	kit=$TOP/tools/kit/kselftest.sh
@@ -591,7 +591,7 @@ kit_tests()
 	fi
 	refuses 'kit: no kernel to build kvm_lifecycle for' '^build: there is no kernel in /nowhere: ' env KDIR=/nowhere "$WORK/kit/build"
 
-	# As upstream's runner calls it; in this folder a test is what it says.
+	# As upstream's runner calls it; in this folder a test is its output.
 	one=$WORK/kit/one-test
 	printf '#!/bin/sh\ncd "${0%%/*}/kvm" && export WORK="$1" && shift && exec "$@"\n' >"$WORK/kit/in_kvm"
 	printf '#!/bin/sh\nsleep 60 &\necho $! >"$WORK/left"\n[ "$1" = fast ] || sleep 60\nexit 3\n' >"$WORK/kit/kvm/leaves"
@@ -658,7 +658,7 @@ edit()
 	[ $# -eq 2 ] || git_in "$WORK/tree" commit -q -a -m "$3"
 }
 
-# Four patches for v7.3, of which the third changes what the second did, and the
+# Four patches for v7.3, of which the third changes the lines of the second, and the
 # fourth adds a file; v7.2 has the first two.
 made_up_series()
 {
@@ -807,8 +807,8 @@ series_tests()
 		'^series-check.sh: line-3 does not apply to linux 7\.3\.0-rc7: virt/kvm/kvm_main\.c ' env BASE=v7.3 "$check"
 }
 
-# part N STATUS LINE...: what a host would have left that ran part of a test; its
-# console comes from standard input.
+# part N STATUS LINE...: the results of a host that ran part of a test; its console
+# comes from standard input.
 part()
 {
 	dir=$WORK/parts/amd-all.$1
@@ -819,7 +819,7 @@ part()
 	cat >"$dir/console"
 }
 
-# verdict FOLDER VARIANT: the table of what hosts have left, by the copy's patches/expect.
+# verdict FOLDER VARIANT: the table of the hosts' results, by the copy's patches/expect.
 verdict()
 {
 	"$WORK/project/tools/lab/results.py" judge "$1" --base "${BASE:-$(default_base)}" --hosts amd --variants "$2"
@@ -880,7 +880,7 @@ names_are_unique()
 	done | grep '\.sh$' | sort | uniq -d | if grep .; then return 1; fi
 }
 
-# What is a step of several targets is no target's own.
+# A script that is a step of several targets is no target's own.
 names_are_targets()
 {
 	awk '
@@ -926,7 +926,7 @@ fake_test()
 	fakes="$fakes $1"
 }
 
-# judged [VARIANT]: the table of what the host has left.
+# judged [VARIANT]: the table of the host's results.
 judged()
 {
 	verdict "$WORK/results" "${1:-all}"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Takes two locks that lockdep calls as it calls KVM's, and against the order of
- * locking.rst: make lockorder must find that in what this host leaves.  Lockdep
+ * Takes two locks that have the names of KVM's in lockdep, and against the order of
+ * locking.rst: make lockorder must find that in the records of this host.  Lockdep
  * itself has nothing to report, nobody takes these two in another order.
  */
 #include <linux/module.h>

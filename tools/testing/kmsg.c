@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the selftests make of the kernel's log: kmsg_find_splat() of lib/kmsg.c,
+ * The selftests' reading of the kernel's log: kmsg_find_splat() of lib/kmsg.c,
  * with records that are made up here.  check.sh puts the functions into kmsg.h.
  */
 #include <errno.h>

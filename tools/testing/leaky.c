@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loses what it has allocated: the host that has loaded this must report it at its
+ * Loses its allocations: the host that has loaded this must report them at its
  * end.  The last pointers may be left on a stack.
  */
 #include <linux/module.h>

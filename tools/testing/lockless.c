@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Turns lockdep off, and says nothing: the lab must notice.
+ * Turns lockdep off, and reports nothing: the lab must notice.
  */
 #include <linux/debug_locks.h>
 #include <linux/module.h>

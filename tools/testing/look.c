@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * look works: what kvm_lifecycle says of a VM is right, in each file that it calls ready.
- * look refused: it opens no file, and says why.
- * look held COMMAND OTHER: a file that is open says nothing while there is another KVM; COMMAND
- * brings that one, OTHER the first one again.
+ * look works: each file of kvm_lifecycle that is ready has the right text for a VM.
+ * look refused: it opens no file, and has the reason.
+ * look held COMMAND OTHER: an open file is refused while there is another KVM; COMMAND loads that
+ * one, OTHER the first one again.
  *
- * For hosts that have this and busybox alone.  A line for each thing that is looked at, "right" or
- * "wrong".
+ * For hosts that have this and busybox alone.  A line for each check, "right" or "wrong".
  */
 #include <dirent.h>
 #include <err.h>
@@ -77,7 +76,7 @@ static const char *command(int fd, const char *fmt, ...)
 	return write(fd, buf, len) == len ? "done" : strerrorname_np(errno);
 }
 
-/* What parts says of a file. */
+/* The line of a file in parts. */
 static const char *part(const char *name)
 {
 	static char line[512];
@@ -118,7 +117,7 @@ static int create_vm(void)
 	return vm;
 }
 
-/* Ask an open file about a VM; what it says, and whether that is right. */
+/* Ask an open file about a VM; the answer, and whether that is right. */
 static void look_at(const char *name, int fd, int vm)
 {
 	char want[64] = "", got[128];

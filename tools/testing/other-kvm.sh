@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The test of a host, for busybox alone: kvm_lifecycle and a KVM that it was not built
-# for.  Beside it: look, and what the other KVM is made of, as far as there is any:
+# for.  Beside it: look, and those of these files that exist:
 #   kvm_lifecycle.ko.other	built for that one
 #   kvm_lifecycle.ko.unknown	built for none
 #   kvm.ko, kvm-amd.ko		the other KVM
@@ -15,7 +15,7 @@ MODULES=/lib/modules/$(uname -r)
 number=0
 failed=0
 
-# report NAME: of what /tmp/lines has, each begins with "right" or "wrong".
+# report NAME: on the lines of /tmp/lines, each of which begins with "right" or "wrong".
 report()
 {
 	number=$((number + 1))
@@ -35,7 +35,7 @@ do_all()
 	sh -c "$1" >/tmp/output 2>&1 || echo "wrong: $1: $(cat /tmp/output)" >>/tmp/lines
 }
 
-# lifecycle COMMAND [REGEXP]: load it so; what it says then is this, or nothing.
+# lifecycle COMMAND [REGEXP]: load it so; its message then is this, or none.
 lifecycle()
 {
 	rmmod kvm_lifecycle

@@ -3,8 +3,8 @@
 #
 # static.sh: would make static have noticed?  It has compiled the tree of BASE with
 # the series.  Here a file of it is changed for the worse, compiled again, and put
-# back: a wrong lock in each of the places whose locks clang knows, and what gcc,
-# clang and sparse warn of.  And would make htmldocs have noticed a bad locking.rst?
+# back: a wrong lock in each of the places whose locks clang knows, and mistakes that
+# gcc, clang and sparse warn of.  And would make htmldocs have noticed a bad locking.rst?
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -25,8 +25,8 @@ state()
 	ls -A "$TOP"
 }
 
-# The compiler, the architecture, the file, a function in it, what is there and
-# what comes there instead, what is compiled, and the warning; a tab between.
+# The compiler, the architecture, the file, a function in it, the old and the new
+# text, the target of make, and the warning; a tab between.
 cases()
 {
 	sed 's/^	*//' <<-'END'
@@ -58,7 +58,7 @@ worse()
 	cat "$WORK/worse" >"$TREE/$1"
 }
 
-# says FILE WARNING: what the compiler says now is a new warning for series-check.sh.
+# says FILE WARNING: the compiler now gives a warning that is new to series-check.sh.
 says()
 {
 	checkout "$TREE" refs/tags/series

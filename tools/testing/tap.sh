@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# Results in TAP.  Who includes this defines state(): what a command that fails
-# must not change.
+# Results in TAP.  The including script defines state(): the state that a command
+# that fails must not change.
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -29,7 +29,7 @@ result()
 	fi
 }
 
-# makefile_of VERSION: how a kernel's top Makefile says that, e.g. 7.3.0-rc7.
+# makefile_of VERSION: the lines of a kernel's top Makefile, e.g. for 7.3.0-rc7.
 makefile_of()
 {
 	echo "$1" | sed 's/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\)\(.*\)/VERSION = \1\nPATCHLEVEL = \2\nSUBLEVEL = \3\nEXTRAVERSION = \4/'
@@ -68,7 +68,7 @@ accepts()
 	fi
 }
 
-# said NAME REGEXP: in what the last command said.
+# said NAME REGEXP: in the output of the last command.
 said()
 {
 	if grep -qE "$2" "$WORK/output"; then

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The same, and all of it given back; statistics and what is in the vCPU don't count.
+// The same, and all of it given back; statistics and fields of the vCPU don't count.
 static void sample_slot(struct kvm_vcpu *vcpu, struct sample_region *region)
 {
 	vcpu->stat.created++;

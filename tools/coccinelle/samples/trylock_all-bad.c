@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The state that decides is looked at by this function, and by one that it calls.
+// The decisive state is read by this function, and by one that it calls.
 static int sample_access(struct kvm *kvm)
 {
 	int ret = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What decides is known before the vCPUs are locked; what is looked at again, and
-// what is looked at without the vCPUs, is fine.
+// The decisive state is read before the vCPUs are locked; a second look, and a look
+// without the vCPUs, are fine.
 static int sample_save(struct kvm *kvm)
 {
 	if (!vgic_initialized(kvm))

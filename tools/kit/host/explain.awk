@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The KTAP of upstream's runner, in which each skip gets its reason and what to do
-# about it.  -v missing=FILE: expression, tab, sentence.
+# The KTAP of upstream's runner, in which each skip gets its reason and the remedy.
+# -v missing=FILE: expression, tab, sentence.
 
 BEGIN {
 	FS = "\t"

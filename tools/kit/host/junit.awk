@@ -13,8 +13,8 @@ function xml(s)
 	return s
 }
 
-# What failed, from the lines before the result: the first that says more than what
-# was compared.
+# The failure, from the lines before the result: the first with more than the
+# compared values.
 function message(t, s,    n, line, i)
 {
 	n = split(text[t, s], line, "\n")

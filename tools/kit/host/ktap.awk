@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Reads what upstream's runner has printed, for the script that comes after this
-# one in awk's command line.  Test T of 1 to nt has name[T], result[T] (pass, fail,
+# Reads the output of upstream's runner, for the script that comes after this one
+# in awk's command line.  Test T of 1 to nt has name[T], result[T] (pass, fail,
 # skip; empty: it did not come to its end), why[T], seconds[T] and ns[T] subtests;
 # subtest S of it has the same with [T, S], and its lines in text[T, S].
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# What a test starts can leave its process group, and does; a session is left on
+# Processes of a test can leave its process group, and do; a session is left on
 # purpose only.
 
 # in_session SID: the processes in a session; a zombie holds nothing any more.
@@ -13,7 +13,7 @@ in_session()
 }
 
 # end_session FILE: the session whose number is in FILE, if there is one; it takes
-# no longer than what runs in it can be held in the kernel.
+# no longer than its processes can be held in the kernel.
 end_session()
 {
 	[ -s "$1" ] || return 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# Whether others use KVM.  What cannot be seen may be there: an error of the look
-# counts as somebody.  KIT_PROC and KIT_SYS are for tests of these functions.
+# Whether others use KVM.  Users may be there unseen: an error of the look counts
+# as somebody.  KIT_PROC and KIT_SYS are for tests of these functions.
 
 KIT_PROC=${KIT_PROC:-/proc}
 KIT_SYS=${KIT_SYS:-/sys}
@@ -23,7 +23,7 @@ open_kvm()
 	/^!/
 	END { if (!("self" in seen)) print "!no process can be seen" }
 	'
-	# Who is in a container sees its processes alone.
+	# In a container only its own processes can be seen.
 	case $(ls -l "$KIT_PROC/self/ns/pid" 2>/dev/null) in
 	''|*'pid:[4026531836]')	;;
 	*)	ls -d "$KIT_SYS/kernel/debug/kvm" >/dev/null 2>&1 ||
@@ -68,8 +68,8 @@ named()
 	done 2>/dev/null | awk '{ printf "%s%s", separator, $0; separator = ", " }'
 }
 
-# others_use_kvm: sets $VMS.  As long as there is nothing of this run.  The count of a
-# module, kvm_amd or another one, has what nothing else tells of.
+# others_use_kvm: sets $VMS.  To be called before this run itself uses KVM.  The count
+# of a module, kvm_amd or another one, includes users that are not seen otherwise.
 others_use_kvm()
 {
 	VMS=$({ open_kvm; made_vms; } | named)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The tables patches/expect, patches/needs and patches/changes, the files of the hosts in
-# tools/lab/hosts, and what follows from them for one kernel.  Any mistake in them is an
+# tools/lab/hosts, and their consequences for one kernel.  Any mistake in them is an
 # error with the file and the line.
 
 import collections
@@ -84,7 +84,7 @@ def lines_of(file):
 
 
 def rows_of(file, least, most):
-    """The rows of a table, and what is wrong with their form."""
+    """The rows of a table, and the mistakes in their form."""
     rows, errors = [], []
     for where, line in lines_of(file):
         fields = line.split("\t")
@@ -97,7 +97,7 @@ def rows_of(file, least, most):
     return rows, errors
 
 
-# Who looks for a report of tools/lab/splats.
+# The readers of a report of tools/lab/splats.
 READERS = ("all", "stall", "lab")
 
 
@@ -117,7 +117,7 @@ def rows_of_splats(file):
 
 
 def read_hosts(top=TOP):
-    """The emulated hosts by their names, and what is wrong with their files."""
+    """The emulated hosts by their names, and the mistakes in their files."""
     hosts, errors = {}, []
     folder = os.path.join(top, "tools/lab/hosts")
     with open(os.path.join(top, "tools/lab/arches"), encoding="utf-8") as table:
@@ -162,7 +162,7 @@ def patch_slugs(top=TOP):
 
 
 def left_out(base, top=TOP):
-    """What the DKMS package leaves out of a series."""
+    """The patches of a series that the DKMS package leaves out."""
     file = os.path.join(top, "patches", base, "dkms")
     if not os.path.exists(file):
         return []
@@ -304,7 +304,7 @@ class Tables:
                 all(kernel in self.needs[need].kernels for need in row.needs)]
 
     def proofs(self, base):
-        """What lab-patches runs: of each patch the rows that it, as the last one, turns green."""
+        """The rows that lab-patches runs: of each patch those that it, as the last one, turns green."""
         series = self.series[base]
         found = collections.OrderedDict((slug, []) for slug in series)
         for row in self.rows:
@@ -320,7 +320,7 @@ class Tables:
 
 
 class Expectations:
-    """What one test has to show on one host of a base.  Of each red subtest: its rows, each
+    """The declared results of one test on one host of a base.  Of each red subtest: its rows, each
     with those of its patches that the base has.  A need is met by any of the kernels."""
 
     def __init__(self, tables, base, test, host, kernels):

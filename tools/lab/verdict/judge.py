@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Is what a host has said as the tables declare it?
+# Is the output of a host as the tables declare it?
 
 import collections
 import os
@@ -29,7 +29,7 @@ class Cell:
 
 
 class Run:
-    """What was run, and where its results are."""
+    """A run: the kernel, the hosts, and the folder of its results."""
 
     KEYS = ("base", "hosts", "variants", "tests", "kernel", "patch", "sure", "kind", "level", "linux", "there")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the kit for real hosts leaves, where tools/testing/check-kit.sh runs it.
+# The results of the kit for real hosts, where tools/testing/check-kit.sh runs it.
 
 import os
 import re

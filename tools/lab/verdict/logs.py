@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What emulated hosts say: KTAP and the kernel's log, on a console.
+# The output of emulated hosts: KTAP and the kernel's log, on a console.
 
 import base64
 import gzip
@@ -15,7 +15,7 @@ BOOT = re.compile(r"^\[ +0\.000000\] ")
 RESULT = re.compile(r"^lab: (not )?ok [0-9]+ (?:- )?(.*?)(?: *#(.*))?$")
 RUN = re.compile(r"^lab: #  RUN +(?:global\.)?([^ ]+)")
 PLAN = re.compile(r"^lab: 1\.\.([0-9]+)")
-# What a host sends of itself at its end, packed.
+# Files that a host sends at its end, packed.
 FILES = ("lockdep_stats", "lockdep", "lockdep_chains", "gcov.tar")
 
 
@@ -52,11 +52,11 @@ SPLAT = re.compile("|".join(splats()))
 
 
 def is_splat(line):
-    """What the lab itself says begins with "lab: "."""
+    """Lines of the lab itself begin with "lab: "."""
     return not line.startswith("lab: ") and SPLAT.search(line) is not None
 
 
-# What one test has said.
+# The output of one test.
 
 class Section:
     """A subtest: what it has reported, and its part of the log."""
@@ -154,7 +154,7 @@ def split_console(lines):
 
 
 def take(folder, hung, tests):
-    """Put away what a boot has said, and return the tests that are still to be run."""
+    """Store the output of a boot, and return the tests that are still to be run."""
     boot = os.path.join(folder, "console.boot")
     console = list(lines_of(boot))
     for test, log, status in split_console(console):
@@ -183,7 +183,7 @@ def take(folder, hung, tests):
 
 
 def join(folder):
-    """Put together what the hosts have left that ran a part of the subtests each, in
+    """Merge the results of the hosts that ran a part of the subtests each, in
     FOLDER.1 and so on, as if one host had run all of them."""
     parts = [part for part in (f"{folder}.{number}" for number in range(1, 100)) if os.path.isdir(part)]
     ends = {}
@@ -205,7 +205,7 @@ def join(folder):
 
 
 class Console:
-    """What all boots of a host have said outside of its tests."""
+    """The output of all boots of a host outside of its tests."""
 
     def __init__(self, file, judged):
         self.empty, self.finished, self.reports, self.errors = True, False, [], []

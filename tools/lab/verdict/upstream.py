@@ -28,7 +28,7 @@ class Upstream:
 
     @staticmethod
     def plain(text):
-        """A line without what differs from run to run."""
+        """A line without the parts that differ from run to run."""
         return re.sub(r"[0-9]+", "N", re.sub(r"0x[0-9a-f]+", "0x", text))
 
     @staticmethod
