@@ -81,7 +81,7 @@ class Case(unittest.TestCase):
         self.file("patches/expect", text)
 
     def result(self, host, variant, test, status, *lines):
-        """What a host would have left of a test: a line of the test, or "!" and one of the kernel."""
+        """The log of a test, as from a host: a line of the test, or "!" and one of the kernel."""
         text = "".join(f"[    1.000000] {line[1:] if line.startswith('!') else 'lab: ' + line}\n" for line in lines)
         folder = f"results/20260101-000000-v9/{host}-{variant}/"
         self.file(folder + test + ".log", text)

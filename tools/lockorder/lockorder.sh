@@ -10,9 +10,9 @@
 #   FROM=folder         lockdep_stats, lockdep and lockdep_chains of another
 #                       host, as /proc has them
 #
-# It reads what make lab and, if there is something, make lab-upstream have left
-# in results last, and leaves the report as lockorder-HOST.txt and its graph as
-# lockorder-HOST.svg in the lab's folder there.
+# It reads the last results of make lab and, if there are any, of make lab-upstream,
+# and leaves the report as lockorder-HOST.txt and its graph as lockorder-HOST.svg in
+# the lab's folder there.
 
 . "$(dirname "$0")/../lib.sh"
 

@@ -5,7 +5,7 @@
 # branch, with its own settings and hooks.
 #
 #   TREE=path    the tree; its version says which series
-#   BASE=v7.3    this series, whatever the version is
+#   BASE=v7.3    this series, for any version
 #
 # All is decided before the tree is touched, on an index and an object store
 # of our own: which patches are there already, and whether the others apply.

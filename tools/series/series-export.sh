@@ -115,7 +115,7 @@ write_fixes()
 	done
 }
 
-# lines_of COMMIT: what it adds to Makefile.kvm, as an entry says that, with the program
+# lines_of COMMIT: its lines of Makefile.kvm, in the form of an entry, with the program
 # that each line comes after, if it is not where it would be without.
 lines_of()
 {

@@ -59,7 +59,7 @@ def is_splat(line):
 # The output of one test.
 
 class Section:
-    """A subtest: what it has reported, and its part of the log."""
+    """A subtest: its reports, and its part of the log."""
 
     def __init__(self, name, ok, directive, lines):
         self.name, self.ok, self.lines = name, ok, lines

@@ -2,7 +2,7 @@
 /*
  * A device of which userspace gets no file descriptor doesn't exist: when
  * KVM_CREATE_DEVICE has failed, it has used up no descriptor, and the same call
- * succeeds as soon as what it failed for is gone.
+ * succeeds as soon as the cause of the failure is gone.
  *
  * The devices are those of which a VM can have only one.
  */

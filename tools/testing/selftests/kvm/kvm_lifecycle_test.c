@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kvm_lifecycle takes commands from root that go as far as holding up a chosen
- * task in the kernel: whatever is written, a command is done wholly or fails
- * and changes nothing, every number has its bounds, and nothing outlives the
- * file that it was asked for through, however the process ends.
+ * task in the kernel: any command is done wholly or fails and changes nothing,
+ * every number has its bounds, and no effect outlives the open file, however the
+ * process ends.
  *
  * Other tests rely on the module, this one tests the module itself.
  */
@@ -141,7 +141,7 @@ do {									\
 	expect_refused(_metadata, fd, err, __command);			\
 } while (0)
 
-/* What no file takes. */
+/* Commands that no file takes. */
 static void expect_junk_refused(struct __test_metadata *_metadata, int fd, bool is_writable)
 {
 	static const char * const junk[] = {
@@ -165,7 +165,7 @@ static void expect_junk_refused(struct __test_metadata *_metadata, int fd, bool 
 		TH_LOG("unreadable command: got %s", strerror(errno));
 	kvm_munmap(mem, getpagesize());
 
-	/* A NUL within the text doesn't hide what follows it. */
+	/* A NUL within the text doesn't hide the rest. */
 	EXPECT_EQ(-1, write(fd, "release\0x", 9));
 	EXPECT_EQ(EINVAL, errno);
 }
@@ -230,7 +230,7 @@ TEST_F_TIMEOUT(lifecycle, root_only, SUBTEST_TIMEOUT_S)
 		       files[max(WEXITSTATUS(status) - 1, 0) % ARRAY_SIZE(files)].name);
 }
 
-/* parts says of each part what open() then does. */
+/* For each part, the line in parts agrees with the result of open(). */
 TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
 {
 	int fd, i, r, want;
@@ -482,7 +482,7 @@ static bool kvm_is_notified(struct __test_metadata *_metadata, int iommu)
 	return hits;
 }
 
-/* KVM's notifier is back whatever was done to it. */
+/* KVM's notifier is back after all of this. */
 static void expect_notifier_back(struct __test_metadata *_metadata, const char *after)
 {
 	int fd = kvm_lifecycle_open(_metadata, "iommu");

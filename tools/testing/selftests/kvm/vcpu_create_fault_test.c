@@ -88,8 +88,8 @@ static const char *sites_path(void)
 
 /*
  * Allocations that an allocator, or the kernel's debugging, makes on its own
- * behalf while it serves another one, if its stock has run out.  What fails for
- * the caller is the allocation that is being served, i.e. that is the site.
+ * behalf while it serves another one, if its stock has run out.  For the caller,
+ * the allocation that is being served fails, i.e. that is the site.
  */
 struct inner {
 	const char *prefix;	/* of the function's name */
@@ -118,7 +118,7 @@ static const struct inner inners[] = {
 	{ "pcpu_" },
 };
 
-/* Functions of the allocators: who called them is who wants the memory. */
+/* Functions of the allocators: their caller wants the memory. */
 static const char * const allocators[] = {
 	"kmem_cache_", "__kmalloc", "___kmalloc", "kmalloc", "__kvmalloc", "kvmalloc", "kmemdup",
 	"__vmalloc", "vmalloc", "vzalloc", "alloc_vmap_area", "__get_vm_area_node", "vmap_",
@@ -129,8 +129,8 @@ static const char * const allocators[] = {
 };
 
 /*
- * What has been allocated by these stays, so that it is not asked for the next time.
- * The sheaf is for the nodes of a maple tree: one that has been split has room.
+ * Allocations by these stay, so that they are not asked for the next time.  The
+ * sheaf is for the nodes of a maple tree: one that has been split has room.
  */
 static const char * const stocks[] = {
 	"__pte_alloc_kernel", "__pmd_alloc", "__pud_alloc", "__p4d_alloc", "__kfree_rcu_sheaf",
@@ -163,12 +163,12 @@ static const struct {
 	{ "shmem_alloc_inode", -ENOSPC },
 };
 
-/* What fails. */
+/* The kind of allocation that fails. */
 enum kind { SLABS, PAGES };
 
 struct site {
 	char *name;
-	const char *caller;	/* the end of the name, from who wants the memory */
+	const char *caller;	/* the end of the name, from the allocation's caller on */
 	const char *debugging;
 	bool stock;
 	enum kind kind;		/* of the last one */
@@ -202,20 +202,20 @@ struct env {
 	int nr_vcpus;
 	int gic_fd;
 	int its_fd;
-	int new_fd;		/* what the operation has created */
+	int new_fd;		/* the descriptor that the operation has created */
 	int next_fd;
 	int rec;
 	bool avic;
 	struct avic_state before;
 };
 
-/* How much of a vGIC there is before. */
+/* The state of the vGIC before the operation. */
 enum vgic { NO_VGIC, VGIC, VGIC_WITH_REGION, VGIC_WITH_ITS };
 
 struct op {
 	/* Returns 0, a file descriptor, or -errno. */
 	int (*run)(struct env *e);
-	/* What the VM must be able to do afterwards. */
+	/* Actions that the VM must be capable of afterwards. */
 	void (*use)(struct __test_metadata *_metadata, struct env *e);
 	u32 id;			/* of a vCPU */
 	int nr_vcpus;		/* that are there before */
@@ -228,7 +228,7 @@ struct op {
 	const char *caller;	/* ... which functions with this in their name make */
 };
 
-/* What a vCPU is made of, and nothing else. */
+/* The slab caches of a vCPU's own memory, and no others. */
 static const char * const caches[] = {
 	"kvm_vcpu",
 #ifdef __x86_64__
@@ -241,7 +241,7 @@ static long slab_objects(const char *cache)
 {
 	char path[128], buf[64];
 
-	/* What waits to be used again, by a CPU or by KASAN, counts as handed out. */
+	/* Objects that wait to be used again, by a CPU or by KASAN, count as handed out. */
 	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
 	fault_knob_write(path, "1");
 
@@ -256,7 +256,7 @@ struct fault_test {
 	struct fault_injection fi;
 	struct alloc_trace trace;
 	int kmsg;		/* for the kernel's reports */
-	int log;		/* for what fault injection says */
+	int log;		/* for the reports of fault injection */
 	bool verbose;
 	bool go_on;		/* after a failure of all allocations */
 	enum kind kind;
@@ -308,7 +308,7 @@ FIXTURE_VARIANT_ADD(fault, second_vcpu) {
 	.op = { .run = create_vcpu, .id = VCPU_ID(1), .nr_vcpus = 1 },
 };
 
-/* What differs from the second vCPU is the array of vCPUs alone. */
+/* Only the array of vCPUs differs from the second vCPU. */
 FIXTURE_VARIANT_ADD(fault, vcpu64) {
 	.name = "vcpu64",
 	.op = {
@@ -610,7 +610,7 @@ static void env_destroy(struct env *e)
 	e->vm = NULL;
 }
 
-/* What is done with another vCPU changes nothing for vCPU0. */
+/* Changes of another vCPU change nothing for vCPU0. */
 static void expect_first_entry(struct __test_metadata *_metadata, struct env *e,
 			       const struct avic_state *a, const char *how)
 {
@@ -913,7 +913,7 @@ static struct site *site_in_log(int fd)
 		}
 	}
 
-	/* What prints the stack comes first. */
+	/* The functions that print the stack come first. */
 	for (r = 0; r < nr && strcmp(ptrs[r], "should_fail_ex"); r++)
 		;
 	return r < nr ? site_of_names(nr - r, ptrs + r, offsets + r) : NULL;
@@ -950,7 +950,7 @@ static void drop_others(struct alloc_trace *t, enum kind kind, const char *calle
 	for (i = 0; i < t->nr; i++) {
 		const struct trace_stack *s = &t->stacks[i];
 
-		/* After it come the allocator's function, and who called that. */
+		/* After it come the allocator's function, and its caller. */
 		for (j = 0; j + 2 < s->nr && j < MAX_HEAD; j++) {
 			if (!strcmp(name_of_address(s->ip[j], &offset), want))
 				break;
@@ -1173,9 +1173,9 @@ static bool is_failed_enough(struct site **ref, int nr_ref, int i)
 }
 
 /*
- * What an allocator does for itself, if its stock has run out or if what it has
- * tried first has failed, need not fail as long as the call of the allocator does.
- * Nor need what is reached only after a failure, if it has failed without one.
+ * An allocation of an allocator for itself, if its stock has run out or if its first
+ * attempt has failed, need not fail as long as the call of the allocator does.  Nor
+ * need a site that is reached only after a failure, if it has failed without one.
  */
 static bool has_failed_elsewhere(const struct site *site)
 {
@@ -1283,7 +1283,7 @@ static const char *begin_faults(struct fault_test *ft)
 	return missing ?: alloc_trace_begin(&ft->trace);
 }
 
-/* What the operation allocates if nothing fails.  Returns how many allocations those are. */
+/* The operation's allocations if nothing fails.  Returns their number. */
 static int reference(struct __test_metadata *_metadata, struct fault_test *ft, enum kind kind,
 		     struct site **ref)
 {
@@ -1302,8 +1302,8 @@ static int reference(struct __test_metadata *_metadata, struct fault_test *ft, e
 }
 
 /*
- * Is something that is tried instead of this, or is needed to undo it, still to fail?
- * Where a failure does no harm, that is known of what has been tried instead.
+ * Is a site that is tried instead of this one, or is needed to undo it, still to fail?
+ * Where a failure does no harm, that is known of the site that was tried instead.
  */
 static bool has_more_to_fail(const struct site *site)
 {
@@ -1378,7 +1378,7 @@ TEST_F_TIMEOUT(fault, sweep, SUBTEST_TIMEOUT_S)
 
 /*
  * There's no memory any more from an allocation on, until the operation has
- * failed: what undoes it has none either.
+ * failed: undoing it has none either.
  */
 TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 {
@@ -1402,7 +1402,7 @@ TEST_F_TIMEOUT(fault, out_of_memory, SUBTEST_TIMEOUT_S)
 		EXPECT_LT(0, nr_failed);
 }
 
-/* There's no file descriptor left for what is created. */
+/* There's no file descriptor left for the new object. */
 TEST_F_TIMEOUT(fault, no_file_descriptor, SUBTEST_TIMEOUT_S)
 {
 	struct env *e = &self->t.e;
@@ -1532,7 +1532,7 @@ TEST_F(refused, signal_pending)
 	kvm_close(fd);
 }
 
-/* A process with a limit on its memory, and what it does about that. */
+/* A process with a limit on its memory, and its task. */
 struct limited {
 	int turn;	/* of the process if odd, of the test if even */
 	int r;
@@ -1620,7 +1620,7 @@ TEST_F_TIMEOUT(refused, memory_limit, SUBTEST_TIMEOUT_S)
 	ASSERT_TRUE(wait_for_turn(l, 0, WAIT_S))
 		TH_LOG("the process isn't ready after %d s", WAIT_S);
 
-	/* Also takes back what the CPUs have in stock. */
+	/* Also takes back the stocks of the CPUs. */
 	ASSERT_EQ(0, cg_write(cgroup, "memory.max", "0"));
 	current = cg_read_long(cgroup, "memory.current");
 	for (tries = 0; tries < MAX_LIMITS; tries++) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM_CREATE_VCPU against whoever else uses the VM meanwhile:
+ * KVM_CREATE_VCPU against other users of the VM meanwhile:
  *
  *  - a vCPU can't be used before it is complete, not even by a thread that
- *    guesses its file descriptor, and whoever tries doesn't keep others from
+ *    guesses its file descriptor, and such a thread doesn't keep others from
  *    using the VM;
  *  - vCPUs of one VM are created in parallel: a vCPU that is being built keeps
  *    neither other vCPUs from being created nor the VM from being used, but
  *    it counts, and its ID is taken;
- *  - a creation that fails undoes what it did, and nothing else;
- *  - who needs all vCPUs of the VM never sees a half-made one, and since 7.3 is
- *    not refused because there is one, but waits for it.
+ *  - a creation that fails undoes its own changes, and nothing else;
+ *  - a call that needs all vCPUs of the VM never sees a half-made one, and since
+ *    7.3 is not refused because there is one, but waits for it.
  *
  * kvm_lifecycle holds the creating thread at a chosen place.  That the others
  * can go on meanwhile is seen by the order of events and not by a clock: they
@@ -58,7 +58,7 @@
 #define BENCH_VCPUS		64
 #define BENCH_ROUNDS		20
 
-/* What is said when something is not as it must be. */
+/* Messages of failures. */
 #define USED_BEFORE_POSTCREATE \
 	"wanted vCPU %u to be usable after kvm_arch_vcpu_postcreate(), was used before it"
 #define BLOCKED_BY_RUNNING_OTHER \
@@ -151,7 +151,7 @@ FIXTURE_TEARDOWN(create)
 	tear_down(_metadata, &self->t);
 }
 
-/* For what is not to be tested with each variant of the above. */
+/* For tests that need only one variant of the above. */
 FIXTURE(create_once) {
 	struct create_test t;
 };
@@ -202,7 +202,7 @@ static void pause_creator(struct __test_metadata *_metadata, struct create_test 
 		TH_LOG("%s() wasn't called in %d s", function, WAIT_S);
 }
 
-/* Let the creator go on, and return what KVM_CREATE_VCPU returned. */
+/* Let the creator go on, and return the result of KVM_CREATE_VCPU. */
 static int end_creator(struct __test_metadata *_metadata, struct create_test *t,
 		       struct racer *c)
 {
@@ -237,9 +237,9 @@ static void *guesser_thread(void *arg)
 }
 
 /*
- * Whatever kvm_arch_vcpu_postcreate() does is part of the creation, e.g. on x86
- * the vCPU's TSC isn't in sync before, and on RISC-V the vCPU isn't powered
- * off.  A vCPU ioctl() must be handled after it.
+ * kvm_arch_vcpu_postcreate() is part of the creation, e.g. on x86 the vCPU's TSC
+ * isn't in sync before, and on RISC-V the vCPU isn't powered off.  A vCPU ioctl()
+ * must be handled after it.
  */
 TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
 {
@@ -260,7 +260,7 @@ TEST_F_TIMEOUT(create, used_before_postcreate, SUBTEST_TIMEOUT_S)
 	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_postcreate");
 	do {
 		usleep(POLL_US);
-		/* In this order, so that what is seen has come before the end. */
+		/* In this order, so that all that is seen has come before the end. */
 		used_early = READ_ONCE(g.done);
 		used_early &= is_paused(t);
 	} while (!used_early && is_paused(t));
@@ -339,7 +339,7 @@ TEST_F_TIMEOUT(create_once, run_before_postcreate, SUBTEST_TIMEOUT_S)
 }
 #endif
 
-/* What somebody does while a vCPU is being built, and the result it must have. */
+/* A call that is made while a vCPU is being built, and the result it must have. */
 struct meanwhile {
 	const char *what;
 	int (*fn)(struct create_test *t);
@@ -449,7 +449,7 @@ TEST_F_TIMEOUT(create, vm_used_meanwhile, SUBTEST_TIMEOUT_S)
 }
 
 /*
- * One creation fails at its last step, for want of a file descriptor, and while
+ * One creation fails at its last step, for lack of a file descriptor, and while
  * it is being undone, others are to succeed.  The ID that has failed stays taken
  * until all is undone, and is free then.
  */
@@ -483,7 +483,7 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 		EXPECT_EQ(-EMFILE, r)
 			TH_LOG("wanted no file descriptor, got %s", strerror(-r));
 
-		/* What failed can be done now, what succeeded is there. */
+		/* The failed creation succeeds now, the others have succeeded. */
 		r = create_vcpu(t, ID_PAUSED);
 		EXPECT_TRUE(!r || (!seen && r == -EEXIST))
 			TH_LOG("the ID whose creation had failed: %s", strerror(-r));
@@ -500,9 +500,9 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 
 #ifdef __aarch64__
 /*
- * A vCPU must not miss what is done to all vCPUs of the VM, e.g. all of them
- * have the in-kernel GIC or none has.  It is done once the vCPU is built, or
- * refused while it is being built.
+ * A vCPU must not miss a change of all vCPUs of the VM, e.g. all of them have the
+ * in-kernel GIC or none has.  The change is done once the vCPU is built, or refused
+ * while it is being built.
  */
 static void test_all_vcpus(struct __test_metadata *_metadata, struct create_test *t,
 			   const char *what, int (*fn)(struct create_test *t))

@@ -3,8 +3,8 @@
  * A vCPU's index is -1 for as long as the vCPU can't be reached: from its
  * allocation until it is put into the VM's array, and again on every path that
  * takes a failed creation back.  Otherwise a vCPU that is being created, or is
- * being destroyed because its creation failed, looks like vCPU0 or like
- * whichever vCPU gets the index next.
+ * being destroyed because its creation failed, looks like vCPU0 or like the next
+ * vCPU that gets the index.
  *
  * The index is observed with kvm_lifecycle, which records it on entry to
  * kvm_arch_vcpu_create(), kvm_arch_vcpu_postcreate() and
@@ -162,9 +162,9 @@ static void expect_created(struct __test_metadata *_metadata,
 }
 
 /*
- * What a creation that failed may have shown: the index is -1 whenever it is
- * looked at, and the vCPU was never announced.  Returns true if the creation
- * got beyond kvm_arch_vcpu_create() and was taken back.
+ * The record of a failed creation: the index is -1 whenever it is looked at, and
+ * the vCPU was never announced.  Returns true if the creation got beyond
+ * kvm_arch_vcpu_create() and was taken back.
  */
 static bool expect_unwound(struct __test_metadata *_metadata,
 			   struct index_test *t, u32 id, const char *how)
@@ -366,7 +366,7 @@ static void fail_each_allocation(struct __test_metadata *_metadata,
 	if (!_metadata->exit_code)
 		EXPECT_LT(0, nr_failures);
 
-	/* Whatever failed, the next creation works. */
+	/* After each failure, the next creation works. */
 	expect_created(_metadata, t, VCPU_ID(t->nr_vcpus), t->nr_vcpus);
 }
 

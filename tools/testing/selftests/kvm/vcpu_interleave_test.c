@@ -16,7 +16,7 @@
  *  - the VM can be destroyed and is gone, and no file descriptor is left;
  *  - the kernel has reported nothing.
  *
- * The test isn't told what to find, or where.
+ * The test isn't told which bugs to find, or where.
  *
  * The Bs of a group are done at the same time, by a thread each.  If that fails,
  * each of them is done alone, so as to see which of them it takes.
@@ -48,7 +48,7 @@
 #define MAX_LATE		4
 #define LATE_PART		4
 
-/* What is red goes on being red: enough is enough. */
+/* A red sweep stays red: enough is enough. */
 #define MAX_REDS		12
 
 static const char * const legend[] = {
@@ -103,7 +103,7 @@ static bool is_kvms(const struct func *f)
 	return false;
 }
 
-/* The stack is unwound for KASAN and lockdep, also on behalf of what handles a probe. */
+/* The stack is unwound for KASAN and lockdep, also on behalf of a probe's handler. */
 static bool is_fatal(const struct func *f)
 {
 	const char *name = kernel_symbols[f->symbol].name;
@@ -278,7 +278,7 @@ FIXTURE_TEARDOWN(interleave)
 	end(&self->i);
 }
 
-/* What is wrong with the recording of anything, and how that has to show. */
+/* Mistakes in the recording, and the messages that they must give. */
 static const char *record_badly(bool crash)
 {
 	/* The library's handler would make an exit of it. */
@@ -511,8 +511,8 @@ TEST_F_TIMEOUT(interleave, sweep, SUBTEST_TIMEOUT_S)
 }
 
 /*
- * What sweeps of kernels without the series have found, one hold each: a sample may
- * not come as far.  Kernels with the series come through the same functions.
+ * Findings of sweeps of kernels without the series, one hold each: a sample may not
+ * come as far.  Kernels with the series come through the same functions.
  */
 FIXTURE(found) {
 	struct interleave i;

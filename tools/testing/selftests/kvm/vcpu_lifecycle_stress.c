@@ -4,7 +4,7 @@
  * controllers, by several threads at once.
  *
  * A program is a list of (thread, call, arguments).  It follows from its seed,
- * i.e. the same seed gives the same text; what the threads do to each other does
+ * i.e. the same seed gives the same text; the interleaving of the threads does
  * not, hence each program is run for some rounds.  It is run by a process of its
  * own, and fails if
  *
@@ -43,7 +43,7 @@
 /* A race that is widened is met at once, or nearly so. */
 #define FOUND_TRIES	3
 
-/* Of so many programs of a theme, one creates a VM and a vCPU, whatever the seed. */
+/* Of so many programs of a theme, one creates a VM and a vCPU, for any seed. */
 #define FLOOR_SEEDS	10
 
 /* How often a tour may be run until each of its calls has succeeded. */
@@ -176,13 +176,13 @@ static void print_progress(u64 start, u64 seed)
 		       progress_theme);
 }
 
-/* Calls by kind, with what they returned. */
+/* Calls by kind, with their results. */
 static void print_counts(void)
 {
 	char line[512];
 	int i, err, len;
 
-	/* What is planted isn't among a storm's calls. */
+	/* Planted faults aren't among a storm's calls. */
 	for (i = 0; i < stress_op_of("crash"); i++) {
 		len = snprintf(line, sizeof(line), "calls: %s", stress_ops[i].name);
 		for (err = 0; err < MAX_ERRNO && len < (int)sizeof(line) - 32; err++) {
@@ -211,7 +211,7 @@ static void print_counts(void)
 		       stress_ops[stress_shared->longest_op].name);
 }
 
-/* Run it, and say what is wrong with it.  Returns true if nothing is. */
+/* Run it, and report its failure.  Returns true if there is none. */
 static bool try_program(const struct program *p, unsigned int minimise_s, struct failure *f)
 {
 	if (stress_run_program(p, STUCK_S, f))
@@ -262,7 +262,7 @@ static u64 successes(int theme, int op)
 	return count[0] + (stress_ops[op].success ? count[stress_ops[op].success] : 0);
 }
 
-/* Which calls of a theme have never succeeded, with what they returned.  Returns their number. */
+/* A theme's calls that have never succeeded, with their results.  Returns their number. */
 static int list_failures(char *buf, size_t size, int theme)
 {
 	int op, err, len = 0, nr = 0;
@@ -284,8 +284,8 @@ static int list_failures(char *buf, size_t size, int theme)
 }
 
 /*
- * Each call of a theme can succeed.  What takes two threads may take more than one
- * trial, but nothing may go wrong in any of them.
+ * Each call of a theme can succeed.  A call that takes two threads may take more than
+ * one trial, but nothing may go wrong in any of them.
  */
 static bool try_tour(int theme, struct failure *f)
 {
@@ -318,7 +318,7 @@ static bool try_floor(int theme, const u64 *of_tour, struct failure *f)
 	return false;
 }
 
-/* Programs that are wrong, and how that has to show. */
+/* Programs that are wrong, and the failures that they must give. */
 static const struct {
 	const char *call;
 	const char *key;
@@ -460,7 +460,7 @@ static void storm(const struct options *o, const bool *wanted, bool *ok, struct 
 	print_progress(start, seed);
 	ksft_print_msg("seeds %llu to %llu, the last one perhaps not of each theme\n",
 		       (unsigned long long)o->seed, (unsigned long long)seed - !theme);
-	/* Who has asked for fewer programs has asked for less. */
+	/* With fewer programs on request, this need not be so. */
 	for (i = 0; i < stress_nr_themes; i++) {
 		if (wanted[i] && ok[i] && (!o->programs || o->programs >= FLOOR_SEEDS))
 			ok[i] = try_floor(i, of_tour[i], &f[i]);
@@ -587,7 +587,7 @@ int main(int argc, char *argv[])
 #ifdef __aarch64__
 	stress_no_preinit_regs = vgic_preinit_missing();
 #endif
-	/* What the programs leave behind is waited for here. */
+	/* Wait here for the leftovers of the programs. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	stress_save_params();
 	/* Only slabs: a page that a fault doesn't get is asked for again. */

@@ -2,9 +2,9 @@
 /*
  * Somebody opens a file of a VM in debugfs while KVM_CREATE_VM fails.
  *
- * The files appear before the VM is complete, and whoever has one open has a
- * reference to the VM.  So a creation that fails for lack of memory must not have
- * shown a file that can be opened.
+ * The files appear before the VM is complete, and an open one is a reference to the
+ * VM.  So a creation that fails for lack of memory must not have shown a file that
+ * can be opened.
  *
  * One allocation after the other fails.  kvm_lifecycle holds the thread that creates
  * the VM where the files are about to be removed, be it because the creation has

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The virtual counter of a VM is one for all vCPUs, and goes on when another vCPU is
- * created, or isn't because that fails: from the creation of the VM, from the value that
- * was restored, or from the offset that userspace has chosen.
+ * created, or its creation fails: from the creation of the VM, from the value that was
+ * restored, or from the offset that userspace has chosen.
  */
 #include <unistd.h>
 
@@ -26,7 +26,7 @@ FIXTURE(counter)
 	u64 before;
 };
 
-/* A value that no counter of a new VM has, and what it's restored to. */
+/* A value that no counter of a new VM has, and the one that is restored. */
 #define RESTORED	1000000000000ull
 
 static void guest_code(void)

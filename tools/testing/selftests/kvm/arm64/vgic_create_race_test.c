@@ -5,12 +5,12 @@
  *
  *  - A vCPU is created before the vGIC is initialized, or it isn't created.
  *    There's no vCPU that the initialization hasn't seen.
- *  - A vCPU has a redistributor, no matter what was done to the regions, and
- *    what other vCPUs failed, while it was being created.
+ *  - A vCPU has a redistributor, no matter which regions were set, and which
+ *    other vCPUs failed, while it was being created.
  *  - Which one it has depends on the order in which the vCPUs there are came to
  *    be, and on nothing else: creating them in this order in another VM gives the
  *    same association.
- *  - When a creation fails, the redistributor is gone before what it's made of.
+ *  - When a creation fails, the redistributor is gone before its memory.
  *
  * kvm_lifecycle's pause points keep one of the threads where the others must
  * not overtake it.
@@ -122,7 +122,7 @@ static void expect_vcpu(struct __test_metadata *_metadata, int id, int fd)
 
 /*
  * Run vCPU0, which reads a redistributor's register.  Returns 1 and the value
- * if there is one, 0 if there is none, or what KVM_RUN failed with.
+ * if there is one, 0 if there is none, or the error of KVM_RUN.
  */
 static int run_vcpu0(struct vm_gic *gic, u64 gpa, u64 *val)
 {
@@ -377,8 +377,8 @@ static int race_region(void *gic, u64 count)
 }
 
 /*
- * The vCPU has looked for a region, and isn't there yet for who sets it.  The vCPU
- * that is created next must not take its place.
+ * The vCPU has looked for a region, and isn't there yet for the thread that sets
+ * one.  The vCPU that is created next must not take its place.
  */
 TEST_F(create_race, region_during_creation)
 {
@@ -417,8 +417,8 @@ TEST_F(create_race, overtaken)
 }
 
 /*
- * A vCPU fails that isn't the last one to have got a redistributor, if vCPUs
- * can be created concurrently, and is created once more.  It comes last then.
+ * A vCPU that isn't the last one to have got a redistributor fails, if vCPUs can
+ * be created concurrently, and is created once more.  It comes last then.
  */
 TEST_F(create_race, failure_in_the_middle)
 {
@@ -458,8 +458,8 @@ TEST_F(create_race, failure_in_the_middle)
  * A creation fails late, after the vGIC has been initialized and while vCPU0
  * runs, if the kernel lets it come that far.
  *
- * If vCPU0 then crashes in the kernel, whoever waits for it does so forever, so
- * all of this is done by a process that nobody has to wait for.
+ * If vCPU0 then crashes in the kernel, a wait for it never ends, so all of this is
+ * done by a process that nobody has to wait for.
  *
  * The pauses aren't released: that waits for all CPUs, i.e. for the next pause to
  * end.  On a slow host a pause may be too short, even though the creation is
@@ -485,12 +485,12 @@ enum outcome {
 struct failed_vcpu {
 	bool done;
 	int attempts;
-	const char *at;		/* what it's doing */
+	const char *at;		/* its current step */
 	enum outcome outcome;
-	int init;		/* what KVM_DEV_ARM_VGIC_CTRL_INIT returned */
-	int create;		/* what KVM_CREATE_VCPU returned */
-	int run;		/* what run_vcpu0() returned at first */
-	int access;		/* what it returned for the other redistributor */
+	int init;		/* the result of KVM_DEV_ARM_VGIC_CTRL_INIT */
+	int create;		/* the result of KVM_CREATE_VCPU */
+	int run;		/* the first result of run_vcpu0() */
+	int access;		/* its result for the other redistributor */
 };
 
 static void fail_vcpu_after_init(struct failed_vcpu *result, int *cpus)

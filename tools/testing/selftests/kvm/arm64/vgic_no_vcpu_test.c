@@ -3,8 +3,8 @@
  * The initialization of a vGIC before there is any vCPU.
  *
  * It would keep every vCPU from being created, so it's refused, with -ENODEV, and
- * what was refused leaves nothing: vCPUs can be created, the vGIC is initialized
- * for them, and they run.  A GICv2 is initialized by the first interrupt as well.
+ * leaves nothing behind: vCPUs can be created, the vGIC is initialized for them,
+ * and they run.  A GICv2 is initialized by the first interrupt as well.
  */
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -119,7 +119,7 @@ TEST_F(no_vcpu, ctrl_init)
 	expect_usable(_metadata, self->vm, self->fd, "KVM_DEV_ARM_VGIC_CTRL_INIT");
 }
 
-/* A GICv3 is never initialized by the way. */
+/* A GICv3 is never initialized implicitly. */
 TEST_F(no_vcpu, irq_line)
 {
 	int want = variant->type == KVM_DEV_TYPE_ARM_VGIC_V2 ? -ENODEV : -EBUSY;

@@ -4,7 +4,7 @@
  *
  * Userspace provisions GICD_IIDR and GICD_TYPER2 before the vGIC is initialized
  * but after vCPU0 was created, i.e. when other threads may well be setting up
- * vCPUs.  Such accesses must not depend on what the vCPUs are doing:
+ * vCPUs.  Such accesses must not depend on the state of the vCPUs:
  *
  *  - Before initialization, every access to the two registers succeeds, no
  *    matter how many vCPUs are busy in an ioctl, and every other register is
@@ -12,16 +12,16 @@
  *  - The two registers can be accessed before there is any vCPU.
  *  - After initialization, every register can be accessed if and only if no
  *    vCPU is busy, else it is refused with -EBUSY.
- *  - What can't be done for another reason, because the vGIC isn't initialized
- *    or the ITS has no address, is refused for that reason, no matter how busy
- *    the vCPUs are.
+ *  - An access that can't be done for another reason, because the vGIC isn't
+ *    initialized or the ITS has no address, is refused for that reason, no matter
+ *    how busy the vCPUs are.
  *  - No access that was let through because the vGIC wasn't initialized takes
  *    effect after it was.
  *  - No access waits for a page fault of a thread that sets up something else.
  *
  * A busy vCPU is one that sits in KVM_GET_ONE_REG, with vcpu->mutex held, on a
  * page that userfaultfd doesn't provide until the vCPU is released: every
- * attempt to lock all vCPUs fails, without fail.
+ * attempt to lock all vCPUs fails.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -294,7 +294,7 @@ static int hold(struct held_vcpus *held, int nr)
 	return 0;
 }
 
-/* Have what is at @src on each page. */
+/* Copy the page at @src to each page. */
 static void release(struct held_vcpus *held, const void *src, size_t len)
 {
 	void *page = kvm_mmap(held->page_size, PROT_READ | PROT_WRITE,
@@ -550,7 +550,7 @@ TEST_F(no_vcpu, read)
 		       (u32)val);
 }
 
-/* What is written without any vCPU is what the vGIC of the vCPUs works with. */
+/* The vGIC of the vCPUs works with the values that are written without any vCPU. */
 TEST_F(no_vcpu, write)
 {
 	const struct vgic_reg gicr_ctlr = REDIST("GICR_CTLR", 1, GICR_CTLR);
@@ -760,7 +760,7 @@ TEST_F(vgic, typer2_values)
 	if (!self->preinit)
 		SKIP(return, VGIC_NO_PREINIT);
 
-	/* What isn't nASSGIcap, or isn't supported by the hardware, is fixed. */
+	/* Bits other than nASSGIcap, or not supported by the hardware, are fixed. */
 	for (bit = 0; bit < 32; bit++) {
 		if ((BIT(bit) & GICD_TYPER2_nASSGIcap) && (self->typer2 & GICD_TYPER2_nASSGIcap))
 			continue;
@@ -783,7 +783,7 @@ TEST_F(vgic, typer2_values)
 	expect_value(_metadata, &self->gic, &typer2, good, "after init");
 }
 
-/* What is written while vCPUs are busy is what the initialized vGIC works with. */
+/* The initialized vGIC works with the values that are written while vCPUs are busy. */
 TEST_F(vgic, iidr_used_by_init)
 {
 	const struct vgic_reg gicr_ctlr = REDIST("GICR_CTLR", 1, GICR_CTLR);
@@ -1007,7 +1007,7 @@ struct racing_writer {
 	pthread_t thread;
 	struct vm_gic *gic;
 	u32 vals[2];
-	u32 last;		/* what was written last, successfully */
+	u32 last;		/* the last value that was written successfully */
 	int attempts;
 	bool init_done;
 	int busy;		/* refused with -EBUSY */

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a failed attempt leaves behind in the vGICv3.
+ * The leftovers of a failed attempt in the vGICv3.
  *
  * A vCPU gets its redistributor, i.e. a slot in one of the regions that
  * userspace provides, while it is being created.  If the creation fails, the
  * VM must be as it was before: the next vCPU gets the slot, no matter how the
  * creation failed and how often, the VM can be initialized and run, and the
- * guest finds the redistributor of each vCPU where the vCPU's place in the
- * order of creation says, and the last one where GICR_TYPER.Last says.
+ * guest finds the redistributors in the order in which the vCPUs were created,
+ * with GICR_TYPER.Last set in the last one.
  *
  * The same goes for the address of an ITS that couldn't be set, and for a vGIC
  * that couldn't be created.
@@ -34,7 +34,7 @@
 #define REGION0_GPA	GICR_BASE_GPA
 #define FAR_GPA		(GICR_BASE_GPA + 16 * KVM_VGIC_V3_REDIST_SIZE)
 
-/* KVM_CREATE_VCPU is tried this often, for want of a file descriptor. */
+/* KVM_CREATE_VCPU is tried this often, for lack of a file descriptor. */
 #define NR_FAILURES	3
 
 /* No vCPU creation makes as many allocations. */
@@ -167,7 +167,7 @@ FIXTURE_TEARDOWN(redist_slot)
 	vm_gic_destroy(&self->gic);
 }
 
-/* Without any failure, to know what the others are compared with. */
+/* Without any failure, for comparison with the others. */
 TEST_F(redist_slot, no_failure)
 {
 	struct vm_gic *gic = &self->gic;

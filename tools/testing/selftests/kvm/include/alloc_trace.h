@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who asks for memory: the call stack of each allocation of the calling thread
- * that fault injection could make fail, in the order in which fail-nth counts
- * them.  The function tracer records the stacks.
+ * The call stack of each allocation of the calling thread that fault injection
+ * could make fail, in the order in which fail-nth counts them.  The function
+ * tracer records the stacks.
  */
 #ifndef SELFTEST_KVM_ALLOC_TRACE_H
 #define SELFTEST_KVM_ALLOC_TRACE_H
@@ -52,7 +52,7 @@ static inline const char *alloc_trace_begin(struct alloc_trace *t)
 	const struct trace_setting settings[] = {
 		{ "tracing_on", "0" },
 		{ "buffer_size_kb", TRACE_BUFFER_KB },
-		/* What asks fail-nth, which can't be traced itself. */
+		/* The functions that ask fail-nth, which can't be traced itself. */
 		{ "set_ftrace_filter", "should_failslab" },
 		{ "set_ftrace_filter", "should_fail_alloc_page" },
 		{ "set_ftrace_pid", tid },
@@ -117,7 +117,7 @@ static inline void alloc_trace_add(void *arg, const u8 *data)
 	t->nr++;
 }
 
-/* What was recorded since the last call. */
+/* The stacks since the last call. */
 static inline void alloc_trace_read(struct alloc_trace *t)
 {
 	t->nr = 0;

@@ -3,8 +3,8 @@
  * The kernel's function tracer, in a tracing instance and a mount namespace of
  * the test's own, for one thread that stays on one CPU.
  *
- * What is recorded is read in binary, and the addresses named here: having the
- * kernel print them takes longer than all the rest.
+ * The records are read in binary, and the addresses named here: having the kernel
+ * print them takes longer than all the rest.
  */
 #ifndef SELFTEST_KVM_FUNC_TRACE_H
 #define SELFTEST_KVM_FUNC_TRACE_H
@@ -24,13 +24,13 @@ struct func_trace {
 	int raw_fd;
 };
 
-/* A file of a tracing instance, and what is to be written to it. */
+/* A file of a tracing instance, and the text to write to it. */
 struct trace_setting {
 	const char *file;
 	const char *value;
 };
 
-/* Takes an event, i.e. its struct trace_entry and what follows. */
+/* Takes an event, i.e. its struct trace_entry and the fields behind it. */
 typedef void (*trace_event_fn)(void *arg, const u8 *data);
 
 struct kernel_symbol {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * An operation that is held at each of its functions while others use the same VM:
- * what the parts of vcpu_interleave_test share.
+ * shared by the parts of vcpu_interleave_test.
  *
  *  - ops.c: the operations, and the tables of them;
- *  - world.c: a VM with those who use it, and how it has to be afterwards;
+ *  - world.c: a VM with its users, and its required state afterwards;
  *  - record.c: which functions an operation runs through;
  *  - hold.c: one hold, by a process of its own.
  */
@@ -26,7 +26,7 @@
 /* A thread that hasn't returned so long after A was let go is stuck. */
 #define STUCK_S			10
 
-/* How long what refers to a VM, and thus to kvm_amd, may outlive the last close(). */
+/* How long references to a VM, and thus to kvm_amd, may outlive the last close(). */
 #define IDLE_S			5
 
 #define MAX_FUNCS		4096
@@ -50,7 +50,7 @@
 
 #define MAX_BS			24
 
-/* What became of a function and a B. */
+/* The result of a function and a B. */
 enum {
 	CELL_NONE	= ' ',	/* this B doesn't go with this A */
 	CELL_DONE	= '.',	/* B began and ended while A was held there */
@@ -60,14 +60,14 @@ enum {
 	CELL_UNPROBED	= 'p',	/* the kernel doesn't let this function be probed */
 	CELL_AMBIGUOUS	= 'a',	/* there are several functions of that name */
 	CELL_UNREACHED	= 'u',	/* A didn't come through there this time */
-	CELL_FATAL	= 'f',	/* what handles a probe runs through there itself */
+	CELL_FATAL	= 'f',	/* the handling of a probe runs through there itself */
 	CELL_KEPT	= 'k',	/* to hold kvm_amd there keeps it from being unloaded */
 	CELL_UNTRIED	= '-',	/* not in the sample */
 };
 
 struct world;
 
-/* What an operation may return, besides success: 0, or 1 for a file descriptor. */
+/* The errors that an operation may return; success is 0, or 1 for a file descriptor. */
 #define MAX_ERRS 5
 
 struct op {
@@ -78,14 +78,14 @@ struct op {
 	bool creates_fd;
 	bool preinit_reg;		/* accesses a register before the vGIC's initialization */
 	const char *as;			/* of Bs: the As that it goes with */
-	unsigned int group;		/* of Bs: who is done at the same time */
+	unsigned int group;		/* of Bs: those that are done at the same time */
 	bool patient;			/* of Bs: it may sleep for reasons of its own */
 };
 
 struct op_a {
 	struct op op;
 	bool no_vm;			/* there's no VM before */
-	bool kthread;			/* it's kvm_lifecycle's ga_log thread that does it */
+	bool kthread;			/* done by kvm_lifecycle's ga_log thread */
 	bool unloads;			/* kvm_amd, which nobody may use before */
 	int setup;			/* of arm64's vGIC */
 	const char *first;		/* the function with which it begins */
@@ -109,7 +109,7 @@ struct doer {
 	u64 asleep_since;
 };
 
-/* What the process that does it all shares among its threads. */
+/* Shared by the threads of the process that does it all. */
 struct world {
 	const struct op_a *a;
 	int cpu;			/* A's own */
@@ -127,7 +127,7 @@ struct world {
 	int vcpu[NR_VCPUS];
 	bool closed;			/* VM and vCPUs, by an operation */
 	bool guess_closed;
-	int guess_vm;			/* what A is about to create, or what there is */
+	int guess_vm;			/* the one that A is about to create, or an existing one */
 	int guess_vcpu;
 	u32 vm_id;
 	u32 iidr;
@@ -165,7 +165,7 @@ struct func {
 	char cell[MAX_BS];
 };
 
-/* What the recording of an operation leaves behind. */
+/* The result of recording an operation. */
 struct program {
 	int nr_funcs;
 	struct func funcs[MAX_FUNCS];
@@ -176,7 +176,7 @@ struct worker {
 	pid_t pid;
 	int to;
 	int from;
-	int output;		/* what it says if an assertion of its fails */
+	int output;		/* its message if an assertion of its fails */
 };
 
 /* ops.c */

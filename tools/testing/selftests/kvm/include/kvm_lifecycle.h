@@ -85,7 +85,7 @@ struct avic_value {
 	u64 val;
 };
 
-/* What a VM has of AVIC. */
+/* The AVIC state of a VM. */
 struct avic_state {
 	u32 vm_id;		/* 0: none */
 	int listed;		/* the GA Log notifier finds it */
@@ -113,7 +113,7 @@ int avic_vm_id(int vm_fd);
 /* The index of a vCPU that nobody else can reach. */
 #define NO_INDEX		(-1)
 
-/* The thread that handles what is injected by ga_log, or processed by iommu. */
+/* The thread that handles the entries that ga_log injects, or iommu processes. */
 struct injector_state {
 	int tid;
 	u32 sent;
@@ -135,8 +135,8 @@ int set_cpu_aside(void);
 void pin_tid_to_cpu(int tid, int cpu);
 
 /*
- * A thread that does one thing when it's told to: whoever starts it gives @fn
- * and its arguments, and @ret is what @fn returned, once the racer is done.
+ * A thread that does one thing when it's told to: its creator gives @fn and its
+ * arguments, and @ret is the result of @fn, once the racer is done.
  */
 struct racer {
 	int (*fn)(void *arg, u64 val);

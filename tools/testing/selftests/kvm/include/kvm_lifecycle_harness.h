@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What tests built on kselftest_harness.h share.
+ * Shared by the tests that are built on kselftest_harness.h.
  */
 #ifndef SELFTEST_KVM_LIFECYCLE_HARNESS_H
 #define SELFTEST_KVM_LIFECYCLE_HARNESS_H
@@ -11,7 +11,7 @@
 
 #include "kvm_lifecycle.h"
 
-/* A subtest that has failed has failed, whatever it lacks afterwards. */
+/* A subtest that has failed stays failed, also if a prerequisite is missing later. */
 static inline void __printf(2, 3) skip_unless_failed(struct __test_metadata *_metadata,
 						     const char *fmt, ...)
 {
@@ -78,7 +78,7 @@ enum vcpu_event { EV_CREATE, EV_POSTCREATE, EV_DESTROY, NR_VCPU_EVENTS };
 
 static const char * const vcpu_event_names[] = { "create", "postcreate", "destroy" };
 
-/* What vcpu_index has recorded of one vCPU ID since the last look. */
+/* The record of vcpu_index for one vCPU ID since the last look. */
 struct vcpu_events {
 	int nr[NR_VCPU_EVENTS];
 	int idx[NR_VCPU_EVENTS];	/* of the last one */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Random programs of the calls that make and break VMs: what the parts of
- * vcpu_lifecycle_stress share.
+ * Random programs of the calls that make and break VMs: shared by the parts of
+ * vcpu_lifecycle_stress.
  *
  *  - calls.c: the calls, and the table of them;
  *  - program.c: programs, from a seed, from a text, and as a text;
  *  - run.c: the process that runs a program;
- *  - watch.c: the process that watches it, and says what is wrong;
+ *  - watch.c: the process that watches it, and reports its failures;
  *  - minimise.c: the smallest program that still fails.
  */
 #ifndef SELFTEST_KVM_LIFECYCLE_STRESS_H
@@ -35,7 +35,7 @@
 #define MAX_OPS		96
 #define MAX_THEMES	12
 
-/* What has no file descriptor. */
+/* No file descriptor. */
 #define NO_FD		(-1)
 
 #define GUEST_MEMORY	SZ_64K
@@ -72,7 +72,7 @@ struct theme {
 extern const struct theme stress_themes[];
 extern const int stress_nr_themes;
 
-/* What a thread is at.  It's written by the thread, and read by who watches it. */
+/* The state of a thread.  It's written by the thread, and read by the watcher. */
 enum doing { NOTHING_YET, IN_CALL, IN_RUN, BETWEEN, DONE };
 
 struct watched {
@@ -87,12 +87,12 @@ struct watched {
 	u64 at_vcpu;		/* the @since of a call that turned out to be for a vCPU */
 };
 
-/* What outlives the process that runs a program. */
+/* State that outlives the process that runs a program. */
 struct shared {
 	struct watched threads[MAX_THREADS];
 	u64 count[MAX_THEMES][MAX_OPS][MAX_ERRNO];
 	u64 vms, vcpus;
-	u64 closes;		/* of what was in a slot */
+	u64 closes;		/* of descriptors in slots */
 	u64 tables_seen;	/* at the end of a program */
 	u64 tables_unseen;
 	int tables_error;	/* the last one */
@@ -176,7 +176,7 @@ struct op {
 	bool may_wait;		/* for a vCPU in KVM_RUN */
 	bool no_init_no_ebusy;	/* never busy if no vGIC is ever initialized */
 	bool guesses;		/* a descriptor */
-	int success;		/* what is one as well, e.g. EINTR of KVM_RUN */
+	int success;		/* an errno that counts as success, e.g. EINTR of KVM_RUN */
 	const char *never;	/* why it may have no success */
 	const int *errnos;
 };
@@ -185,7 +185,7 @@ extern const struct op stress_ops[];
 extern const int stress_nr_ops;
 extern const struct kind_values stress_kinds[];
 
-/* What was wrong with a program, and what another failure is compared by. */
+/* The failure of a program, and the key that it is compared by. */
 struct failure {
 	char why[512];
 	char key[128];

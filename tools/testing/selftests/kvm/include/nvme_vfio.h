@@ -157,7 +157,7 @@ static inline void nvme_vfio_close(struct nvme_vfio *n)
 		nvme_enable(n, false);
 	if (n->bar)
 		munmap(n->bar, NVME_BAR_SIZE);
-	/* The device is reset, and what is mapped for it isn't any more. */
+	/* The device is reset, and its mappings are gone. */
 	if (n->device >= 0)
 		close(n->device);
 	if (n->group >= 0)
@@ -200,7 +200,7 @@ static inline int nvme_vfio_enable_irq(struct nvme_vfio *n)
 	return -ENXIO;
 }
 
-/* The last part of what a link of sysfs leads to, or "" if there is none. */
+/* The last part of the target of a link in sysfs, or "" if there is none. */
 static inline const char *nvme_sysfs_link(const char *bdf, const char *name, char *buf)
 {
 	char path[128];

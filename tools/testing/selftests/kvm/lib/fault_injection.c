@@ -149,7 +149,7 @@ int fault_arm_onwards(struct fault_injection *fi, unsigned int nth)
 	return r ?: write(fi->make_fd, "1", 1) == 1 ? 0 : -errno;
 }
 
-/* Like fault_disarm().  What is written to open files takes no memory. */
+/* Like fault_disarm().  A write to an open file takes no memory. */
 bool fault_disarm_onwards(struct fault_injection *fi)
 {
 	TEST_ASSERT(write(fi->make_fd, "0", 1) == 1, "make-it-fail: %s", strerror(errno));

@@ -148,8 +148,8 @@ const char *mount_tracefs(void)
 }
 
 /*
- * Have what happens on @cpu recorded, once func_trace_switch() says so, by a new
- * instance with these settings.  Returns NULL, or why nothing can be recorded.
+ * Have functions on @cpu recorded, from func_trace_switch() on, by a new instance
+ * with these settings.  Returns NULL, or why nothing can be recorded.
  */
 const char *func_trace_begin(struct func_trace *t, const char *name, int cpu,
 			     const struct trace_setting *settings, int nr)
@@ -191,7 +191,7 @@ void func_trace_switch(struct func_trace *t, bool on)
 
 /*
  * A page of the ring buffer: its time, its length, and events, of which each has
- * a head of 32 bits, the lowest five of which say what it is, or how long.
+ * a head of 32 bits, the lowest five of which are its type, or its length.
  */
 static void trace_parse_page(const u8 *page, trace_event_fn add, void *arg)
 {
@@ -223,7 +223,7 @@ static void trace_parse_page(const u8 *page, trace_event_fn add, void *arg)
 	}
 }
 
-/* Hand out what was recorded since the last call. */
+/* Hand out the events since the last call. */
 void func_trace_read(struct func_trace *t, trace_event_fn add, void *arg)
 {
 	static u8 page[65536];

@@ -7,7 +7,7 @@
 #include "kvm_lifecycle.h"
 
 /*
- * Open the kernel log at its end, i.e. only what is logged from now on counts.
+ * Open the kernel log at its end, i.e. only records from now on count.
  * Returns the file descriptor or -errno.
  */
 int kmsg_open(void)
@@ -82,7 +82,7 @@ static bool kmsg_is_splat(const char *text)
  * The first kernel report since kmsg_open() or since the last report that was
  * found.  The thread that provokes a report must have been joined before, reports
  * are in the log once the reporting task has gone on.  Records that were
- * overwritten before they were read count as one: nobody knows what they said.
+ * overwritten before they were read count as one: their text is unknown.
  */
 bool kmsg_find_splat(int fd, char *line, size_t len)
 {
@@ -102,7 +102,7 @@ bool kmsg_find_splat(int fd, char *line, size_t len)
 			return false;
 		buf[r] = '\0';
 
-		/* What processes wrote has a facility other than the kernel's. */
+		/* Records of processes have a facility other than the kernel's. */
 		if (atoi(buf) >> 3)
 			continue;
 

@@ -8,8 +8,8 @@
 #include "kvm_lifecycle.h"
 
 /*
- * What a system call returned, given its result or -errno, as a message has it.
- * The text is good for the next three calls.
+ * The text of a system call's result, given the result or -errno, for a message.
+ * It is good for the next three calls.
  */
 const char *ret_name(int ret)
 {
@@ -145,8 +145,8 @@ void kvm_lifecycle_scan(int fd, int nr, const char *fmt, ...)
 }
 
 /*
- * What kvm_lifecycle's part "avic" shows of the VM @vm_fd, to which no reference is
- * kept.  Returns 0 or -errno: -EBADMSG if it can't be understood.
+ * The state of the VM @vm_fd in kvm_lifecycle's part "avic"; no reference to the VM is
+ * kept.  Returns 0 or -errno: -EBADMSG if the text can't be understood.
  */
 int avic_read(int vm_fd, struct avic_state *a)
 {
@@ -200,7 +200,7 @@ static u64 avic_value_of(const struct avic_value *values, int nr, u32 id)
 	return 0;
 }
 
-/* What the physical ID table has for the vCPU ID @id. */
+/* The entry of the physical ID table for the vCPU ID @id. */
 u64 avic_entry(const struct avic_state *a, u32 id)
 {
 	return avic_value_of(a->entries, a->nr_entries, id);
@@ -245,7 +245,7 @@ void pause_arm(int fd, const char *function, int tid, int us)
 }
 
 /*
- * What a test changes for all VMs of the host, and not for its own alone, has to be
+ * A change by a test for all VMs of the host, and not for its own alone, has to be
  * allowed: MAY_CHANGE in the environment names it, e.g. "parameters modules".
  * Returns NULL, or why @what isn't changed.
  */

@@ -79,7 +79,7 @@ bool racer_done_within(struct racer *r, int ms)
 	return racer_done(r);
 }
 
-/* Returns what the racer returned. */
+/* Returns the result of the racer. */
 int racer_join(struct racer *r)
 {
 	pthread_join(r->thread, NULL);
@@ -114,8 +114,8 @@ bool racer_go_to(struct racer *r, int pause, const char *function, unsigned int 
 }
 
 /*
- * Is this thread in a function whose name has @function in it?  What the kernel tells of
- * a thread that runs can't be relied on, and it may not tell anything.
+ * Is this thread in a function whose name has @function in it?  The stack of a thread that
+ * runs can't be relied on, and may be empty.
  */
 bool thread_is_in(int tid, const char *function)
 {

@@ -54,7 +54,7 @@
 #define MAX_PREEMPTIONS		2000
 
 /*
- * What is left of its share of the CPU it gets within some ticks.  After that, with 3 to
+ * It gets the rest of its share of the CPU within some ticks.  After that, with 3 to
  * 88761 of the CPU, the next turn is minutes away.
  */
 #define LAST_TURN_MS		100
@@ -306,7 +306,7 @@ static struct unload unload_during_notifier(int iommu, int tid, struct spinner *
 			u.expired = !READ_ONCE(spinner->runs);
 			u.going = get_state(iommu).going - before;
 			u.early = u.going && thread_is_in(tid, "avic_ga_log_notifier");
-			/* At last, as it is what the look before relies on. */
+			/* At last, as the look before relies on it. */
 			u.moved = preemptions(tid) != nr_preemptions;
 			if (u.expired || u.moved || u.going)
 				WRITE_ONCE(spinner->stop, true);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A new vCPU gets what is sent to it by its physical APIC ID: an NMI, or INIT and
- * SIPI, by MSI (KVM_SIGNAL_MSI) or as an IPI of vCPU0.  That goes for the vCPU that
- * was created last, with nothing done since that would have KVM look at all APICs
- * again, and for vCPUs that were created in parallel.
+ * A new vCPU gets the events for its physical APIC ID: an NMI, or INIT and SIPI, by
+ * MSI (KVM_SIGNAL_MSI) or as an IPI of vCPU0.  That goes for the vCPU that was
+ * created last, with nothing done since that would have KVM look at all APICs again,
+ * and for vCPUs that were created in parallel.
  *
  * An IPI is sent in xAPIC mode by 16-bit code with a data segment at the APIC's
  * base, and in x2APIC mode by KVM_SET_MSRS.
@@ -53,7 +53,7 @@ static const u8 send_two_ipis[] = {
 	0xe6, 0x80,				/* out %al, $0x80 */
 };
 
-/* By what, and what. */
+/* The way, and the event. */
 static const struct delivery {
 	const char *name;
 	bool ipi;
@@ -172,7 +172,7 @@ static void send_ipis(struct kvm_run *run, int fd, bool x2apic, u32 id, u32 firs
 		    exit_reason_str(run->exit_reason));
 }
 
-/* Returns what KVM_SIGNAL_MSI does, i.e. how many vCPUs got it. */
+/* Returns the result of KVM_SIGNAL_MSI, i.e. the number of vCPUs that got it. */
 static int send_msi(struct kvm_vm *vm, u32 id, u32 data)
 {
 	struct kvm_msi msi = {

@@ -55,7 +55,7 @@ FIXTURE(user_memslot) {
 	struct memslot_test t;
 };
 
-/* Shared anonymous mappings, which is what KVM maps, and nobody else here does. */
+/* Shared anonymous mappings, as KVM makes them, and nobody else here. */
 static int count_mappings(void)
 {
 	char line[512];
@@ -275,7 +275,7 @@ TEST_F_TIMEOUT(memslot, out_of_memory, SUBTEST_TIMEOUT_S)
 	fail_allocations(_metadata, &self->t, true);
 }
 
-/* Who deletes a memslot may have no memory, which is the reason for deleting it. */
+/* The caller that deletes a memslot may lack memory, and delete it for that reason. */
 TEST_F(user_memslot, delete_without_memory)
 {
 	struct memslot_test *t = &self->t;

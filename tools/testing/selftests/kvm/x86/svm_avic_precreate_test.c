@@ -54,9 +54,9 @@
 #define NR_CHARGED_VMS		16
 
 /*
- * What RCU frees is still charged for a grace period.  Afterwards memory.stat
- * is exact if more has changed since the kernel last collected it from all CPUs
- * than 64 pages per CPU, else it may lag behind by as much.
+ * Memory that RCU frees is still charged for a grace period.  Afterwards
+ * memory.stat is exact if more has changed since the kernel last collected it
+ * from all CPUs than 64 pages per CPU, else it may lag behind by as much.
  */
 #define MEMCG_SETTLE_S		2
 #define MEMCG_CHURN_SIZE	(16 << 20)
@@ -244,7 +244,7 @@ TEST_F_TIMEOUT(avic, failure_of_unaddressable_vcpu, SUBTEST_TIMEOUT_S)
 		TH_LOG("vCPU %u couldn't be created, and AVIC isn't inhibited any more", id - 1);
 }
 
-/* No in-kernel local APIC: nothing, whatever is done with vCPUs. */
+/* No in-kernel local APIC: nothing, with any calls on vCPUs. */
 TEST_F_TIMEOUT(avic, no_irqchip, SUBTEST_TIMEOUT_S)
 {
 	struct avic_test *t = &self->t;
@@ -334,9 +334,9 @@ TEST_F_TIMEOUT(avic, failure_then_split_irqchip, SUBTEST_TIMEOUT_S)
 }
 
 /*
- * Fail each allocation of the set-up in turn, i.e. of the first creation until
- * what fails leaves a VM that is set up.  A VM without its tables isn't listed,
- * and the next creation completes what is missing.
+ * Fail each allocation of the set-up in turn, i.e. of the first creation until a
+ * failure leaves a VM that is set up.  A VM without its tables isn't listed, and
+ * the next creation completes the set-up.
  */
 TEST_F_TIMEOUT(avic, allocation_failures, SUBTEST_TIMEOUT_S)
 {

@@ -370,8 +370,8 @@ static void destroy_during_wakeup(struct __test_metadata *_metadata, struct ga_l
 	ASSERT_EQ(0, pthread_create(&thread, NULL, free_vm_thread, t));
 
 	/*
-	 * In this order, so that what is seen has come before the end.  Let the
-	 * notifier go on once what it has found is freed.
+	 * In this order, so that all that is seen has come before the end.  Let the
+	 * notifier go on once the vCPU that it has found is freed.
 	 */
 	do {
 		usleep(POLL_US);
@@ -415,7 +415,7 @@ TEST_F_TIMEOUT(ga_log, destroy_during_wakeup, SUBTEST_TIMEOUT_S)
 	}
 }
 
-/* What the storm's threads share. */
+/* Shared by the storm's threads. */
 static struct storm {
 	bool stop;
 	bool widen;
@@ -572,7 +572,7 @@ FIXTURE(device) {
 	struct ga_log_test t;
 	struct nvme_vfio nvme;
 	struct blocked_vcpu halted;
-	u64 *irqs;		/* what the guest has counted */
+	u64 *irqs;		/* the guest's count */
 	bool tracing;
 };
 
@@ -606,8 +606,8 @@ FIXTURE_SETUP(device)
 static u64 guest_irqs;
 
 /*
- * Only what is in service counts: QEMU's TCG can deliver twice what KVM has injected
- * once, if something else is to be done between VMRUN and the guest's first instruction.
+ * Only an interrupt in service counts: QEMU's TCG can deliver an injected one twice, if
+ * something else is to be done between VMRUN and the guest's first instruction.
  */
 static void guest_irq_handler(struct ex_regs *regs)
 {
@@ -627,7 +627,7 @@ static void guest_code(void)
 
 /*
  * A VM whose vCPU is halted, and gets the device's interrupts.  KVM doesn't use
- * AVIC for a VM with a PIT that injects again what the guest has missed.
+ * AVIC for a VM with a PIT that injects missed interrupts again.
  */
 static void create_halted_vm(struct __test_metadata *_metadata,
 			     FIXTURE_DATA(device) * self, bool avic)
@@ -830,7 +830,7 @@ static int trace_count(u32 vm_id, u32 vcpu)
 }
 
 /*
- * Who is held keeps its CPU: this test is to run on others than the threads that
+ * A held thread keeps its CPU: this test is to run on other CPUs than the threads that
  * handle the IOMMUs' interrupts, which run where the interrupts go.
  */
 static void keep_off_iommu_threads(void)
@@ -861,7 +861,7 @@ static void keep_off_iommu_threads(void)
 		    strerror(errno));
 }
 
-/* All that entries of the IOMMU take, besides the device. */
+/* The prerequisites for entries of the IOMMU, besides the device. */
 static const char *entries_missing(FIXTURE_DATA(device) * self)
 {
 	return posting_missing() ?: kvm_lifecycle_missing("avic") ?: trace_begin(self);

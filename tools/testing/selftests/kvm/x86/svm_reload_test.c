@@ -2,12 +2,12 @@
 /*
  * kvm_amd is unloaded and loaded again while KVM is in use.
  *
- * Whoever has /dev/kvm, a VM, a vCPU or the statistics of one open keeps kvm_amd
- * loaded, and so does whoever hands it an entry of the GA Log:
+ * An open /dev/kvm, VM or vCPU, or the open statistics of one, keep kvm_amd loaded,
+ * and so does a caller that hands it an entry of the GA Log:
  *
  *  - unloading is done, or is refused because somebody uses the module;
- *  - who comes when kvm_amd is gone, is going or is coming gets an errno that says
- *    so, or gets all of KVM;
+ *  - a user that comes when kvm_amd is gone, is going or is coming gets an errno
+ *    that says so, or gets all of KVM;
  *  - kvm_amd comes back as it was, VMs work, and nothing has leaked.
  */
 #include <dirent.h>
@@ -32,7 +32,7 @@
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			60
 
-/* How long what refers to a VM or to the module may outlive the last close(). */
+/* How long references to a VM or to the module may outlive the last close(). */
 #define IDLE_S			2
 
 /* kvm_amd is unloaded so often, or for so long if that's often enough to show anything. */
@@ -82,13 +82,13 @@ FIXTURE(reload) {
 /* The command that loads kvm_amd as it was in the beginning. */
 static char load_command[4096];
 
-/* Like strerror() of what open(), read() etc. have left, if @r is -1. */
+/* Like strerror() of the errno of open(), read() etc., if @r is -1. */
 static int sys_ret(int r)
 {
 	return r < 0 ? -errno : r;
 }
 
-/* What must not happen to the load.  The first of it is reported. */
+/* Failures of the load.  The first one is reported. */
 static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 static char load_error[512];
 
@@ -114,7 +114,7 @@ static int __printf(1, 2) load_failed(const char *fmt, ...)
 struct load {
 	const char *name;
 	int (*op)(unsigned int *seed);
-	int absent[4];		/* what it may return besides 0 */
+	int absent[4];		/* its allowed results besides 0 */
 };
 
 struct load_thread {
@@ -204,7 +204,7 @@ static int use_vm(unsigned int *seed)
 	}
 	r = nr_vcpus ? touch_vcpu(fds[nr - 1]) : 0;
 
-	/* Whichever is left last keeps the module. */
+	/* The last one that is left keeps the module. */
 out:
 	while (nr) {
 		i = rand_r(seed) % nr;
@@ -280,7 +280,7 @@ static int inject_entries(unsigned int *seed)
 }
 
 /*
- * The driver of the IOMMU hands entries to whoever is registered, and nothing
+ * The driver of the IOMMU hands entries to the registered notifier, and nothing
  * keeps that one loaded but the driver's own rules.
  */
 static int process_entries(unsigned int *seed)
@@ -289,8 +289,8 @@ static int process_entries(unsigned int *seed)
 	int fd, r;
 
 	/*
-	 * One file at a time.  What loads kvm_amd is a child of this process, and has
-	 * the last file open as well until it has executed modprobe.
+	 * One file at a time.  The process that loads kvm_amd is a child of this one, and
+	 * has the last file open as well until it has executed modprobe.
 	 */
 	while ((fd = __kvm_lifecycle_open("iommu")) == -EBUSY && !timed_out(start, WAIT_S))
 		usleep(POLL_US);
@@ -331,7 +331,7 @@ static void *load_thread(void *arg)
 	u64 start;
 	int r, i;
 
-	/* What loads the module has enough to do. */
+	/* The process that loads the module has enough to do. */
 	setpriority(PRIO_PROCESS, gettid(), LOAD_NICE);
 
 	while (!READ_ONCE(load_stop)) {
@@ -422,7 +422,7 @@ static void expect_vm_works(struct __test_metadata *_metadata)
 	kvm_vm_free(vm);
 }
 
-/* Leaks of this test, and of what it had do the loading.  Returns how many, or -errno. */
+/* Leaks of this test, and of its loaders of kvm_amd.  Returns their number, or -errno. */
 static int scan_for_leaks(void)
 {
 	char line[512], comm[32];
@@ -598,7 +598,7 @@ TEST_F_TIMEOUT(reload, under_load_with_entries, SUBTEST_TIMEOUT_S)
 	reload_under(_metadata, &self->t, &loads[NR_PLAIN_LOADS], 2);
 }
 
-/* What refers to a VM once its own file descriptor, and those of its vCPUs, are closed. */
+/* References to a VM once its own file descriptor, and those of its vCPUs, are closed. */
 static int open_stats_fd(int vm, int vcpu, const char *name)
 {
 	return sys_ret(ioctl(name ? vcpu : vm, KVM_GET_STATS_FD, NULL));
@@ -624,7 +624,7 @@ static const struct statistics {
 };
 
 /*
- * Statistics are all that's left of a VM, i.e. who closes them destroys the VM, and
+ * Statistics are all that's left of a VM, i.e. closing them destroys the VM, and
  * needs kvm_amd for that.  Don't unload kvm_amd if nobody uses it: a kernel that
  * lets it go uses freed memory then.
  */
@@ -658,9 +658,9 @@ TEST_F_TIMEOUT(reload, statistics, SUBTEST_TIMEOUT_S)
 }
 
 /*
- * None of the above has lost memory.  kmemleak reports what it finds unreferenced in
- * one scan, or two, after the one in which it was new.  What is being freed right now
- * may look like a leak, once.
+ * None of the above has lost memory.  kmemleak reports objects that it finds
+ * unreferenced in one scan, or two, after the one in which they were new.  An object
+ * that is being freed right now may look like a leak, once.
  */
 TEST_F_TIMEOUT(reload, leaks, SUBTEST_TIMEOUT_S)
 {

@@ -31,7 +31,7 @@
 /* Anything that is waited for happens far sooner, or never. */
 #define WAIT_S			20
 
-/* They only read, and rely on vcpu->mutex for what they read. */
+/* They only read, and rely on vcpu->mutex for that. */
 #define HV_FUNCTION		"kvm_hv_assist_page_enabled"
 #define NESTED_FUNCTION		"nested_svm_get_tdp_cr3"
 
@@ -89,7 +89,7 @@ FIXTURE_TEARDOWN(exclusive)
 {
 	struct exclusive_test *t = &self->t;
 
-	/* Whoever is paused goes on. */
+	/* The paused thread goes on. */
 	if (t->file >= 0)
 		close(t->file);
 	if (t->vm)
@@ -138,7 +138,7 @@ TEST_F_TIMEOUT(exclusive, nested_unlocked, SUBTEST_TIMEOUT_S)
 			      NESTED_FUNCTION);
 }
 
-/* What isn't a call of a listed function for a vCPU that exists does nothing. */
+/* Anything but a call of a listed function for a vCPU that exists does nothing. */
 TEST_F_TIMEOUT(exclusive, unlocked_bad_commands, SUBTEST_TIMEOUT_S)
 {
 	static const char * const bad[] = {
@@ -235,8 +235,8 @@ static void run_to_sync(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu
  * vCPU0 flushes the TLBs of all vCPUs while vCPU1 gets its Hyper-V context: the
  * queue for it has a lock and a buffer, or isn't there.
  *
- * The last one: lockdep turns itself off after what it reports of a lock that
- * isn't initialized.
+ * The last one: lockdep turns itself off after a report of a lock that isn't
+ * initialized.
  */
 TEST_F_TIMEOUT(exclusive, hyperv_published_too_early, SUBTEST_TIMEOUT_S)
 {

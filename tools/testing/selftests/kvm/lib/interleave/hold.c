@@ -162,7 +162,7 @@ static void start_worker(struct worker *wk, const struct op_a *a, int kmsg)
 	wk->from = from[0];
 }
 
-/* Its VMs and its file descriptors go, whatever it was doing. */
+/* Its VMs and its file descriptors go, in any state. */
 void il_end_worker(struct worker *wk, struct result *res)
 {
 	u64 start = now_ms();

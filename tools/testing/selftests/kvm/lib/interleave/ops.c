@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The operations: what is held, what is done meanwhile, and what each may return.
+ * The operations: those that are held, those that are done meanwhile, and the values
+ * that each may return.
  */
 #include <signal.h>
 #include <string.h>
@@ -148,7 +149,7 @@ static int send_entry(struct world *w)
 	return __kvm_lifecycle_write(w->ga_log, "inject %u 1 1 0", w->vm_id ?: 1);
 }
 
-/* A thread of kvm_lifecycle's does what the calling B is there for: not on A's CPU. */
+/* A thread of kvm_lifecycle's does the work of the calling B: not on A's CPU. */
 void il_run_beside_a(int tid)
 {
 	cpu_set_t cpus;
@@ -171,7 +172,7 @@ static int ga_log_entry(struct world *w)
 	return wait_for_entry(w->ga_log, send_entry(w));
 }
 
-/* By the driver of the IOMMU, to whoever is registered there. */
+/* By the driver of the IOMMU, to the notifier that is registered there. */
 static int process_entry(struct world *w)
 {
 	int fd = __kvm_lifecycle_open("iommu"), r;
@@ -191,7 +192,7 @@ static int unload(struct world *w)
 
 char il_load_command[4096];
 
-/* As modprobe does it, if what kvm_amd depends on is loaded. */
+/* As modprobe does it, if the modules that kvm_amd depends on are loaded. */
 static int load(struct world *w)
 {
 	const char *params = il_load_command + strlen(KVM_AMD_LOAD);
@@ -209,7 +210,7 @@ static int load(struct world *w)
 	return r;
 }
 
-/* What takes modprobe a process or two is done without it, if it can be. */
+/* Without modprobe, which takes a process or two, if that is possible. */
 int il_ensure_loaded(void)
 {
 	char state[16];
@@ -277,7 +278,7 @@ static int read_iidr(struct world *w)
 	return il_access_iidr(w, KVM_GET_DEVICE_ATTR, &val);
 }
 
-/* What it reads as can be written. */
+/* The value that is read can be written. */
 static int write_iidr(struct world *w)
 {
 	u32 val = w->iidr;
@@ -336,7 +337,7 @@ static int destroy_vm(struct world *w)
 #define WITH_VM "create_vcpu ga_log create_vgic init_vgic vgic_reg vcpu_reg"
 
 /*
- * What is done while A is held.  EBADF is due to a guessed file descriptor that
+ * The Bs, done while A is held.  EBADF is due to a guessed file descriptor that
  * doesn't exist yet, or not any more; EINVAL to one that is something else by then,
  * e.g. a vCPU where there was a VM.
  */
@@ -512,7 +513,7 @@ static_assert(ARRAY_SIZE(il_ops_b) <= MAX_BS);
 
 const int il_nr_ops_b = ARRAY_SIZE(il_ops_b);
 
-/* What is held. */
+/* The As, which are held. */
 const struct op_a il_ops_a[] = {
 	{
 		.op = { .name = "create_vm", .fn = il_create_vm, .ok = true, .creates_fd = true },

@@ -19,7 +19,7 @@
 /* For the trace of one operation on one CPU. */
 #define FUNC_BUFFER_KB		"16384"
 
-/* How often A is traced: what is allocated at first may be cached later. */
+/* How often A is traced: an allocation may come from a cache later. */
 #define NR_TRACES		2
 
 /* Of all processes: a program for each A. */
@@ -85,7 +85,7 @@ static const char *record_a(struct world *w, struct func_trace *t, struct record
 		il_check_world(w, &res, 0);
 		il_destroy_world(w, &res, 0);
 	}
-	/* What is open keeps kvm_amd. */
+	/* Open files keep kvm_amd. */
 	if (w->dev_kvm >= 0)
 		close(w->dev_kvm);
 	if (w->ga_log >= 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VM and those who use it, from the beginning to the end of a hold.
+ * A VM and its users, from the beginning to the end of a hold.
  */
 #include <dirent.h>
 #include <signal.h>
@@ -303,7 +303,7 @@ static void check_vgic(struct world *w, struct result *res, const int *fds, cons
 }
 #endif
 
-/* The VM, and what else A and the Bs find. */
+/* The VM, and the other things that A and the Bs find. */
 void il_create_world(struct world *w)
 {
 	int i;
@@ -551,7 +551,7 @@ void il_destroy_world(struct world *w, struct result *res, u32 mask)
 		il_expect_no_vm(res, getpid());
 }
 
-/* Threads that still do what they were told to. */
+/* Are all of these Bs done? */
 static bool all_done(struct world *w, u32 mask, bool kickable)
 {
 	int i;
@@ -610,7 +610,7 @@ void il_do_bs(struct world *w, struct result *res, u32 mask)
 
 			if (!(mask & BIT(i)) || res->cell[i] == CELL_DONE)
 				continue;
-			/* In this order, so that what was seen was while A was held. */
+			/* In this order, so that all was seen while A was held. */
 			begun = has_begun(d);
 			done = is_done(d);
 			if (begun && pause_read(w->pause).inside)
@@ -657,7 +657,7 @@ bool il_wait_for_all(struct world *w, struct result *res, u32 mask)
 	return true;
 }
 
-/* What A and the Bs need, from the first to the last hold. */
+/* Prerequisites of A and the Bs, from the first to the last hold. */
 struct world *il_open_world(const struct op_a *a, int kmsg, int cpu)
 {
 	struct world *w = calloc(1, sizeof(*w));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The calls of a storm: what they do, what they may return, and their arguments.
+ * The calls of a storm: their code, the values that they may return, and their
+ * arguments.
  */
 #include <sched.h>
 #include <signal.h>
@@ -45,7 +46,7 @@ void stress_count_result(const struct program *p, int op, int err)
 	__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 }
 
-/* ---- slots: whoever empties a slot closes what was in it ---- */
+/* ---- slots: the thread that empties a slot closes the descriptor in it ---- */
 
 static int look(int *slot)
 {
@@ -55,7 +56,7 @@ static int look(int *slot)
 	return fd;
 }
 
-/* Whoever has looked at the slot before finds that something was closed. */
+/* Threads that have looked at the slot before find that something was closed. */
 static int put(int *slot, int fd)
 {
 	int old = __atomic_exchange_n(slot, fd, __ATOMIC_SEQ_CST);
@@ -238,7 +239,7 @@ static int do_set_mp_state(struct thread *t, const u64 *a)
 	return do_ioctl(vcpu_fd(a[0], a[1]), KVM_SET_MP_STATE, &state);
 }
 
-/* A mapping that outlives the descriptor, and what it gives access to. */
+/* A mapping that outlives the descriptor. */
 static int do_map_and_close(struct thread *t, const u64 *a)
 {
 	int *slot = &stress_vms[a[0]].vcpus[a[1]];
@@ -622,7 +623,7 @@ static int do_xen_send(struct thread *t, const u64 *a)
 
 /* ---- the GA Log ---- */
 
-/* What hardware would put into entries, and goes on to when the VM is gone. */
+/* The ID that hardware would put into entries, also when the VM is gone. */
 static int do_ga_id(struct thread *t, const u64 *a)
 {
 	int id = avic_vm_id(vm_fd(a[0]));
@@ -1104,7 +1105,7 @@ static int do_limit_fds(struct thread *t, const u64 *a)
 
 /* ---- pauses ---- */
 
-/* A paused thread has its CPU to itself: who is to overtake it needs another one. */
+/* A paused thread has its CPU to itself: one that is to overtake it needs another CPU. */
 static int do_pin(struct thread *t, const u64 *a)
 {
 	cpu_set_t cpus, one;
@@ -1224,7 +1225,7 @@ static int do_fail_badly(struct thread *t, const u64 *a)
 
 /* ---- the table of calls ---- */
 
-/* Arguments: what one is called in a program, and what it may be. */
+/* Arguments: the name of one in a program, and its values. */
 #define VALUES(...)	.nr = ARRAY_SIZE(((const u64[]){ __VA_ARGS__ })),	\
 			.values = (const u64[]){ __VA_ARGS__ }
 
@@ -1279,7 +1280,7 @@ const struct kind_values stress_kinds[] = {
 
 #define ERRNOS(...)	.errnos = (const int[]){ __VA_ARGS__, 0 }
 
-/* What KVM_CREATE_VCPU says once the vGIC is initialized. */
+/* The error of KVM_CREATE_VCPU once the vGIC is initialized. */
 #ifdef __aarch64__
 #define VGIC_IS_INITIALIZED EBUSY
 #define NEVER_IRQCHIP	"it is a GICv2, which a GICv3 needn't have"
@@ -1400,7 +1401,7 @@ static_assert(ARRAY_SIZE(stress_ops) <= MAX_OPS);
 
 const int stress_nr_ops = ARRAY_SIZE(stress_ops);
 
-/* It is done, in KVM_RUN, or may have to wait for who is. */
+/* It is done, in KVM_RUN, or may have to wait for a thread that is. */
 bool stress_is_away(const struct program *p, struct watched *w)
 {
 	enum doing doing = __atomic_load_n(&w->doing, __ATOMIC_SEQ_CST);

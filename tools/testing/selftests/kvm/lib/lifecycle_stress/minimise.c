@@ -29,7 +29,7 @@ static void remove_calls(struct program *p, int first, int nr)
 	p->nr -= nr;
 }
 
-/* Leave out what can be left out, halves first, then single calls. */
+/* Leave out the calls that can be left out, halves first, then single calls. */
 void stress_minimise(const struct program *failing, const struct failure *f, unsigned int seconds)
 {
 	struct program p = *failing, smaller;

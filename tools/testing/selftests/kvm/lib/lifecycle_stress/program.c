@@ -64,7 +64,7 @@ static void add_call(struct program *p, int thread, const char *name, u64 a0, u6
 	*c = (struct call){ .thread = thread, .op = stress_op_of(name), .arg = { a0, a1, a2 } };
 }
 
-/* What most programs need first.  It's made of ordinary calls, like the rest. */
+/* The first calls of most programs.  They are ordinary calls, like the rest. */
 static void add_beginning(struct program *p, u64 *state)
 {
 	int i, nr = random_below(state, 3);
@@ -210,7 +210,7 @@ int stress_theme_of(const char *name)
 	return -1;
 }
 
-/* The start of a program's line, without what a log may have put before it, or NULL. */
+/* The start of a program's line, without the prefix of a log, or NULL. */
 static char *line_start(char *line)
 {
 	char *start = strstr(line, "program: ");

@@ -12,7 +12,7 @@
 
 #include "lifecycle_stress.h"
 
-/* What any call may say. */
+/* Errors of any call. */
 static const int any_errnos[] = {
 	EINVAL, EINTR,
 #ifdef __aarch64__

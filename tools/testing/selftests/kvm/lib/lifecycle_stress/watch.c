@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The process that watches a program, and says what is wrong with it.
+ * The process that watches a program, and reports its failures.
  */
 #include <dirent.h>
 #include <signal.h>
@@ -12,10 +12,10 @@
 
 #include "lifecycle_stress.h"
 
-/* After so long it is looked up what a call waits for. */
+/* After so long, the stack of a call that waits is looked at. */
 #define ASK_S		3
 
-/* A whole program, and what it leaves to others to be freed. */
+/* A whole program, and the objects that others free later. */
 #define PROGRAM_S	60
 #define END_S		15
 
@@ -25,7 +25,7 @@
 int stress_kmsg;
 u64 stress_nr_programs;
 
-/* May the others go on while @w is in KVM_RUN?  What has to wait for that doesn't count. */
+/* May the others go on while @w is in KVM_RUN?  Those that must wait for it don't count. */
 static bool others_go_on(const struct program *p, const struct watched *w)
 {
 	int i;
@@ -139,7 +139,7 @@ static bool reap_all(pid_t group)
 	}
 }
 
-/* Only the first one counts, what follows may be its consequence. */
+/* Only the first one counts, later ones may be its consequence. */
 void stress_fails(struct failure *f, const char *key, const char *fmt, ...)
 {
 	va_list ap;
@@ -157,7 +157,7 @@ static void splat_key(char *key, size_t size, const char *text)
 {
 	const char *end = text + strcspn(text, "+"), *function = end;
 
-	/* What WARN() says ends with "FUNCTION+", after "at FILE:LINE" in older kernels. */
+	/* The text of WARN() ends with "FUNCTION+", after "at FILE:LINE" in older kernels. */
 	if (!strncmp(text, "WARNING: ", strlen("WARNING: ")) && strstr(text, " at ") && *end) {
 		while (function[-1] != ' ')
 			function--;
@@ -167,7 +167,7 @@ static void splat_key(char *key, size_t size, const char *text)
 	}
 }
 
-/* What the kernel says whatever a vCPU's life is like, by its key, and why. */
+/* Reports that are not about a vCPU's life, by their key, and the reason. */
 static struct known {
 	const char *key;
 	const char *why;
@@ -242,7 +242,7 @@ static void expect_end(const struct program *p, int status, struct failure *f)
 	stress_fails(f, key, "the process that runs the program has ended with %s", key);
 }
 
-/* Run a program once.  Returns true if nothing is wrong with it. */
+/* Run a program once.  Returns true if it doesn't fail. */
 bool stress_run_program(const struct program *p, unsigned int stuck_s, struct failure *f)
 {
 	int vms_before = count_vms(), uses_before = count_uses(), fds_before = count_fds();

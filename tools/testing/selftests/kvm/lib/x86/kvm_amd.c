@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_amd as a module: who uses it, and how it comes and goes.
+ * kvm_amd as a module: its users, and how it comes and goes.
  */
 #include <dirent.h>
 
@@ -25,7 +25,7 @@ int kvm_amd_users(void)
 	return atoi(buf);
 }
 
-/* The same, once those that leave within @s seconds are gone: what is freed late. */
+/* The same, once those that leave within @s seconds, by late frees, are gone. */
 int kvm_amd_users_left(unsigned int s)
 {
 	u64 start = now_ms();
