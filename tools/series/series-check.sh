@@ -68,6 +68,7 @@ check_format()
 {
 	mkdir -p "$CACHE/checkpatch"
 	selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/selftests"
+	bad=
 	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/*.patch "$SCRATCH"/selftests/*.patch; do
 		[ -f "$patch" ] || continue
 		stamp=$STAMPS/format-$(hash_files "$patch")
@@ -81,10 +82,13 @@ check_format()
 		(cd "$TREE" && scripts/checkpatch.pl --strict --no-summary \
 			--ignore "$CHECKPATCH_IGNORE" "$CACHE/checkpatch/$name") >"$log" 2>&1 || {
 			cat "$log"
-			die "checkpatch --strict finds something in $name: mend the patch (log: $log)"
+			bad="$bad $name"
+			continue
 		}
 		touch "$stamp"
 	done
+	[ -z "$bad" ] ||
+		die "checkpatch --strict finds something in$bad: mend the patches (logs: $CACHE/logs/checkpatch-$BASE-*.log)"
 	step "checkpatch --strict: clean"
 }
 

@@ -98,8 +98,9 @@ TEST_F(counter, physical)
 	vm_vcpu_add(self->vm, 1, guest_code);
 	now = vcpu_get_reg(self->vcpu, KVM_REG_ARM_PTIMER_CNT);
 	EXPECT_GE(now, RESTORED)
-		TH_LOG("physical counter after KVM_REG_ARM_PTIMER_CNT and KVM_CREATE_VCPU: want %llu at least, got %llu",
-		       RESTORED, (unsigned long long)now);
+		TH_LOG("physical counter after %s and %s: want %llu at least, got %llu",
+		       "KVM_REG_ARM_PTIMER_CNT", "KVM_CREATE_VCPU", RESTORED,
+		       (unsigned long long)now);
 }
 
 /* The counter of both vCPUs is the one that there was. */

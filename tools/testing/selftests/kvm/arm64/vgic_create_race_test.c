@@ -341,20 +341,20 @@ static void end_create(struct __test_metadata *_metadata, struct racer *create, 
  * Have another thread do something while a vCPU is being created, and has got as far as
  * @function.  It isn't done before the vCPU is.
  */
-static void do_during_create(struct __test_metadata *_metadata,
-			     FIXTURE_DATA(create_race) *self, const char *function,
-			     struct racer *other, const char *what)
+static void do_during_create(struct __test_metadata *_metadata, struct kvm_vm *vm, int cpu,
+			     int pause, const char *function, struct racer *other,
+			     const char *what)
 {
-	struct racer create = { .fn = race_create, .arg = self->gic.vm, .val = 1 };
+	struct racer create = { .fn = race_create, .arg = vm, .val = 1 };
 
 	racer_start(other, -1);
-	begin_create(_metadata, &create, self->cpu, self->pause, function);
+	begin_create(_metadata, &create, cpu, pause, function);
 	racer_go(other);
 	while (!racer_started(other))
 		usleep(POLL_US);
 	EXPECT_FALSE(racer_done_within(other, OVERTAKE_MS))
 		TH_LOG("%s during KVM_CREATE_VCPU: want it to wait, it didn't", what);
-	end_create(_metadata, &create, self->pause, function);
+	end_create(_metadata, &create, pause, function);
 	racer_join(other);
 	EXPECT_EQ(0, other->ret)
 		TH_LOG("%s during KVM_CREATE_VCPU: want 0, got %s", what, ret_name(other->ret));
@@ -366,7 +366,8 @@ TEST_F(create_race, init_during_create)
 	struct racer init = { .fn = race_init, .arg = &self->gic };
 
 	ASSERT_EQ(0, set_region(&self->gic, 2));
-	do_during_create(_metadata, self, END_OF_CREATE, &init, "KVM_DEV_ARM_VGIC_CTRL_INIT");
+	do_during_create(_metadata, self->gic.vm, self->cpu, self->pause, END_OF_CREATE, &init,
+			 "KVM_DEV_ARM_VGIC_CTRL_INIT");
 	expect_vgic_init(_metadata, &self->gic);
 	expect_redist(_metadata, &self->gic, 1, 1);
 }
@@ -385,7 +386,8 @@ TEST_F(create_race, region_during_creation)
 	struct racer region = { .fn = race_region, .arg = &self->gic, .val = MAX_VCPUS };
 	static const int ids[] = { 1, 2 };
 
-	do_during_create(_metadata, self, BEFORE_ONLINE, &region, "region");
+	do_during_create(_metadata, self->gic.vm, self->cpu, self->pause, BEFORE_ONLINE, &region,
+			 "region");
 	expect_vcpu(_metadata, 2, __vcpu_fd_create(self->gic.vm, 2));
 	expect_reproducible(_metadata, &self->gic, ids, ARRAY_SIZE(ids));
 }

@@ -124,7 +124,7 @@ FIXTURE_SETUP(memslot)
 		close(fd);
 	free_vm(t);
 	if (fd >= 0)
-		SKIP(return, "KVM makes no page for the APIC: there is no AVIC, nor VMX's access to the APIC");
+		SKIP(return, "KVM makes no page for the APIC: AVIC and its like are off");
 	TEST_ASSERT(fd == -EEXIST, "KVM_CREATE_VCPU: want %s, got %s", ret_name(-EEXIST),
 		    ret_name(fd));
 	create_vm(t);
