@@ -296,3 +296,36 @@ unpack()
 		tar -xJf - -C "$_into" --strip-components=1 "$@" ;;
 	esac
 }
+
+# needed_by PACKAGE...: these packages of $suite, and all that they depend on.
+needed_by()
+{
+	in_suite "$suite" 60 apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+		--no-breaks --no-replaces --no-enhances "$@" | grep -E '^[a-z0-9][^:]*$' | sort -u
+}
+
+# unpack_packages FOLDER PACKAGE...: these of $suite, which are not installed.
+unpack_packages()
+{
+	_into=$1
+	shift
+	mkdir -p "$_into.deb" &&
+	(cd "$_into.deb" && in_suite "$suite" "$FILE_SECONDS" apt-get download "$@") &&
+	for _deb in "$_into.deb"/*_amd64.deb "$_into.deb"/*_all.deb; do
+		[ ! -f "$_deb" ] || dpkg-deb -x "$_deb" "$_into" || return
+	done &&
+	rm -r "$_into.deb"
+}
+
+# foreign_program FOLDER PROGRAM [OPTIONS]: to be run with the C library and the libraries
+# that lie beside it in FOLDER/root, in which it will be, see FOLDER.tmp: FOLDER/NAME runs
+# it.  The interpreter of an ELF file is an absolute path.
+foreign_program()
+{
+	patchelf --set-interpreter "$1/root/usr/lib64/ld-linux-x86-64.so.2" "$1.tmp/root/$2" &&
+	cat >"$1.tmp/${2##*/}" <<-END &&
+		#!/bin/sh
+		LD_LIBRARY_PATH=$1/root/usr/lib/x86_64-linux-gnu exec $1/root/$2 ${3:-} "\$@"
+	END
+	chmod +x "$1.tmp/${2##*/}"
+}

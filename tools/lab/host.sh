@@ -50,7 +50,11 @@ GRACE=${GRACE:-60}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-$(host_get "$HOST" boot-seconds)}
 THREAD=${THREAD:-$(host_get "$HOST" thread)}
 DEVICES=$(host_get "$HOST" devices)
-MACHINE="$(host_get "$HOST" emulator) -machine $(host_get "$HOST" machine) -cpu $(host_get "$HOST" cpu) -smp $(host_get "$HOST" smp)"
+EMULATOR=$(host_get "$HOST" emulator)
+case $EMULATOR in
+*[[:space:]]*)	EMULATOR=$("$TOP/tools/lab/emulator.sh" $EMULATOR) ;;
+esac
+MACHINE="$EMULATOR -machine $(host_get "$HOST" machine) -cpu $(host_get "$HOST" cpu) -smp $(host_get "$HOST" smp)"
 
 # The tests wait for grace periods more than for anything else.
 CMDLINE="$(host_get "$HOST" cmdline) rcutree.jiffies_till_first_fqs=0"

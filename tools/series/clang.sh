@@ -13,24 +13,11 @@ LLVM=23
 OUT=$CACHE/clang
 LOG=$CACHE/logs/clang.log
 
-# The interpreter of an ELF file is an absolute path.
 unpack_clang()
 {
-	llvm=$OUT.tmp/root/usr/lib/llvm-$LLVM
-	libraries=$(in_suite "$suite" 60 apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
-		--no-breaks --no-replaces --no-enhances "libclang-cpp$LLVM" | grep -E '^[a-z0-9]' | sort -u) &&
-	mkdir "$OUT.tmp/packages" &&
-	(cd "$OUT.tmp/packages" && in_suite "$suite" "$FILE_SECONDS" apt-get download "clang-$LLVM" "libclang-common-$LLVM-dev" $libraries) &&
-	for package in "$OUT.tmp/packages"/*_amd64.deb "$OUT.tmp/packages"/*_all.deb; do
-		[ ! -f "$package" ] || dpkg-deb -x "$package" "$OUT.tmp/root" || return
-	done &&
-	rm -r "$OUT.tmp/packages" &&
-	patchelf --set-interpreter "$OUT/root/usr/lib64/ld-linux-x86-64.so.2" "$llvm/bin/clang" &&
-	cat >"$OUT.tmp/clang" <<-END
-		#!/bin/sh
-		LD_LIBRARY_PATH=$OUT/root/usr/lib/x86_64-linux-gnu exec $OUT/root/usr/lib/llvm-$LLVM/bin/clang "\$@"
-	END
-	chmod +x "$OUT.tmp/clang"
+	libraries=$(needed_by "libclang-cpp$LLVM") &&
+	unpack_packages "$OUT.tmp/root" "clang-$LLVM" "libclang-common-$LLVM-dev" $libraries &&
+	foreign_program "$OUT" "usr/lib/llvm-$LLVM/bin/clang"
 }
 
 # find_clang: in $suite, this one; or in $LLVM as well, the newest one that there is.

@@ -23,7 +23,7 @@ HOST_NEEDS = ("label", "arch", "emulator", "machine", "cpu", "smp", "memory", "c
 HOST_MAY = ("default", "like", "devices", "interleave")
 HOST_LISTS = ("package", "module")
 HOST_VALUES = {"thread": "single|multi", "boot-seconds": "[1-9][0-9]*", "smp": "[1-9][0-9]*", "default": "yes",
-               "package": r"\S+\s+\S+"}
+               "package": r"\S+\s+\S+", "emulator": r"\S+(\s+\S+)?"}
 
 Host = collections.namedtuple("Host", "label arch like")
 Change = collections.namedtuple("Change", "slug topic closes untested unfixed line")
