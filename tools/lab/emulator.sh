@@ -33,7 +33,7 @@ find_qemu()
 {
 	for suite in trixie sid; do
 		read_suite "$suite" || continue
-		[ "$(versions package "$PACKAGE" "$suite" | sed -n '1s/^[0-9]*:\([0-9]*\).*/\1/p')" -lt "$LEAST" ] 2>/dev/null || return 0
+		[ "$(versions package "$PACKAGE" "$suite" | sed -n '1s/^\([0-9]*:\)\{0,1\}\([0-9]*\).*/\2/p')" -lt "$LEAST" ] 2>/dev/null || return 0
 	done
 	return 1
 }

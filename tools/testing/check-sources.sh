@@ -367,6 +367,51 @@ publish
 rm -rf "$CACHE/apt"
 refuses 'clang: a newer one' "Debian's archive does not have clang-[0-9]+, and clang-99 is taken$" "$PROJECT/tools/series/clang.sh"
 
+# QEMU, which is a program that says its version here.
+own_qemu()
+{
+	printf '#!/bin/sh\necho "QEMU emulator version %s"\n' "$1" >"$WORK/own/qemu-system-x"
+	chmod +x "$WORK/own/qemu-system-x"
+}
+
+emulator()
+{
+	env PATH="$WORK/own:$PATH" "$PROJECT/tools/lab/emulator.sh" qemu-system-x qemu-x
+}
+
+mkdir "$WORK/own"
+nothing
+package trixie qemu-x 7.2 "$WORK/deb2"
+publish
+refuses 'qemu: there is none' "^emulator.sh: no qemu-x 10 or newer is here or in Debian's archive: " emulator
+own_qemu 7.2.1
+accepts 'qemu: an old one is better than none' emulator
+said 'qemu: and that is said' "this machine's qemu-system-x 7 is taken, whose hosts hang now and then"
+said 'qemu: its name' '^qemu-system-x$'
+package sid qemu-x 11.1 "$WORK/deb2"
+publish
+rm -rf "$CACHE/apt"
+accepts 'qemu: what is unpacked does not run' emulator
+said 'qemu: what is unpacked does not run: a line' "qemu-x of Debian's sid does not run here "
+said 'qemu: what is unpacked does not run: the old one' '^qemu-system-x$'
+accepts 'qemu: nothing of it is left' [ ! -e "$CACHE/qemu/qemu-system-x" -a ! -e "$CACHE/qemu/qemu-system-x.tmp" ]
+mkdir -p "$WORK/qemu/usr/bin" "$WORK/qemu/usr/lib64" "$WORK/qemu/usr/lib/x86_64-linux-gnu"
+cp -L /bin/true "$WORK/qemu/usr/bin/qemu-system-x"
+cp -L /lib64/ld-linux-x86-64.so.2 "$WORK/qemu/usr/lib64/"
+cp -L /lib/x86_64-linux-gnu/libc.so.6 "$WORK/qemu/usr/lib/x86_64-linux-gnu/"
+package trixie qemu-x 10.0 "$WORK/qemu"
+publish
+rm -rf "$CACHE/apt"
+accepts 'qemu: of a newer suite' emulator
+said 'qemu: of a newer suite: its name' "^$CACHE/qemu/qemu-system-x/qemu-system-x\$"
+accepts 'qemu: once more' emulator
+accepts 'qemu: nothing is unpacked twice' sh -c '! grep unpacking "$0"' "$WORK/output"
+rm -r "$CACHE/qemu"
+own_qemu 10.0.2
+accepts 'qemu: one that is new' emulator
+said 'qemu: one that is new is taken' '^qemu-system-x$'
+accepts 'qemu: and nothing is unpacked' [ ! -e "$CACHE/qemu" ]
+
 # Checksums.
 nothing
 linux sid 7.9.5-1 pinned
