@@ -132,7 +132,7 @@ STALLS=$(sed -n 's/^stall	//p' "$TOP/tools/lab/splats" | paste -sd'|')
 since_progress()
 {
 	awk -v stalls="$STALLS" '
-	/lab: (begin|end) /	{ ended += / end /; test = $NF; stalled = 0 }
+	/lab: (begin|end|again) / { ended += / end /; test = $NF (/ again / ? ",again" : ""); stalled = 0 }
 	$0 ~ stalls		{ stalled++ }
 	END			{ print ended + 0, test ? test : "boot-" NR, stalled + 0 }' "$RESULTS/console.boot"
 }

@@ -303,6 +303,24 @@ class Lab(Case):
         self.without("exit 1", "1..2", "# a.c:1:one:one is odd", "not " + ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "one failed, and not for the declared reason: one is bad\n    one is odd", variants=("none",))
 
+    def test_a_host_that_is_too_slow(self):
+        slow = ("1..2", "# a.c:1:one:too slow: it left", "not " + ok(1, "one"), ok(2, "two"), "exit 1")
+        again = slow + ("again a_test",)
+        red = ("1..2", "# a.c:1:one:one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        self.without("exit 1", *again, *red)
+        self.good("red 1/2", variants=("none",))
+        self.without("exit 1", *again, *slow)
+        self.bad("ERROR slow", "one was run again, and the host is too slow for it: .*\n    too slow: it left", variants=("none",))
+        self.with_series("exit 0", *again, "1..2", ok(1, "one"), ok(2, "two"))
+        self.good("green 2/2")
+        self.with_series("exit 1", *again, *slow)
+        self.bad("ERROR slow", "the host is too slow")
+        self.with_series("exit 1", *again, *red)
+        self.bad("WRONG", "one failed, and no red is declared")
+        # What the kernel has reported before counts.
+        self.with_series("exit 0", "1..2", "!WARNING: CPU: 1", *slow, "again a_test", "1..2", ok(1, "one"), ok(2, "two"))
+        self.bad("WRONG", "the kernel reported: WARNING: CPU: 1")
+
     def test_a_failure_that_nobody_declares(self):
         self.with_series("exit 1", "1..3", ok(1, "one"), ok(2, "two"), "# a.c:1:three:Expected 1 (1) == 2 (2)",
                          "# a.c:1:three:three is bad", "not " + ok(3, "three"))
@@ -581,6 +599,13 @@ class Boot(Case):
                 self.assertEqual(self.text("a_test.status"), status + "\n")
         self.take("", "lab: begin a_test", "lab: end a_test", "lab: done")
         self.assertEqual(self.text("a_test.status"), "died\n")
+
+    def test_a_test_that_was_run_again(self):
+        self.take("", "lab: begin a_test", "lab: ok 1 one", "lab: exit 1", "lab: again a_test", "lab: ok 1 two", "lab: exit 0",
+                  "lab: end a_test", "lab: done")
+        self.assertEqual(self.text("a_test.status"), "exit 0\n")
+        self.assertEqual(self.text("a_test.ktap"), "ok 1 two\n")
+        self.assertIn("ok 1 one", self.text("a_test.log"))
 
     def test_what_a_host_sends(self):
         packed = base64.b64encode(gzip.compress(b"debug_locks: 1\n")).decode()

@@ -133,7 +133,7 @@ class Judge:
         self.run, self.cell, self.expectations, self.applied = run, cell, expectations, applied
         self.final = cell.variant.startswith("all")
         self.reported, self.excused = set(), set()
-        self.ok = self.bad = self.skipped = self.absent = self.red = self.hit = self.open = self.wrong = 0
+        self.ok = self.bad = self.skipped = self.absent = self.red = self.hit = self.open = self.wrong = self.slow = 0
         self.red_subtests = set()
 
     def to_come(self, sub):
@@ -224,6 +224,12 @@ class Judge:
             self.cell.reds.append((found[0], sub, found[1]))
             self.count_chances(sub, section.lines)
             return found[1]
+        slow = next((line for line in section.lines if ":too slow: " in line), None)
+        if slow:
+            self.slow += 1
+            self.fail(f"{sub} was run again, and the host is too slow for it: end what else it runs, and use AGAIN=1"
+                      "\n    " + trim(slow), sub)
+            return trim(slow)
         known = lambda line: self.expectations.is_known(line, sub)
         self.fail(f"{sub} failed" + (", and not for the declared reason: " + " or: ".join(r.text for r in wanted) if wanted
                                      else ", and no red is declared") + cause(section.lines, known), sub)
@@ -268,7 +274,9 @@ class Judge:
             return
         self.reports(log)
         declared = self.declared()
-        if self.wrong or self.skipped:
+        if self.slow:
+            cell.text = "ERROR slow"
+        elif self.wrong or self.skipped:
             cell.text = "WRONG"
         elif len(declared) != self.red:
             cell.complain(f"{self.red} of {len(declared)} declared reds were red")

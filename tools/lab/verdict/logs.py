@@ -15,6 +15,8 @@ BOOT = re.compile(r"^\[ +0\.000000\] ")
 RESULT = re.compile(r"^lab: (not )?ok [0-9]+ (?:- )?(.*?)(?: *#(.*))?$")
 RUN = re.compile(r"^lab: #  RUN +(?:global\.)?([^ ]+)")
 PLAN = re.compile(r"^lab: 1\.\.([0-9]+)")
+# Between two runs of a test: the host was too slow for the first one.
+AGAIN = "lab: again "
 # Files that a host sends at its end, packed.
 FILES = ("lockdep_stats", "lockdep", "lockdep_chains", "gcov.tar")
 
@@ -70,7 +72,7 @@ class Section:
 
 class Log:
     """The log of a test: its subtests, its plan, and each report of the kernel with the
-    subtest in whose part it is."""
+    subtest in whose part it is.  Reports count also if the test was run again."""
 
     def __init__(self, lines):
         self.sections, self.reports, self.plan = [], [], 0
@@ -78,6 +80,11 @@ class Log:
         part, running, last = [], None, None
         pending = []
         for line in lines:
+            if line.startswith(AGAIN):
+                self.charge(pending, running or last)
+                self.sections, self.plan = [], 0
+                part, pending, running, last = [], [], None, None
+                continue
             run = RUN.match(line)
             if run:
                 self.charge(pending, running or last)
@@ -162,6 +169,7 @@ def take(folder, hung, tests):
             status = "hung: " + hung
         texts = [STAMP.sub("", line) for line in log]
         write(os.path.join(folder, test + ".log"), "".join(line + "\n" for line in log))
+        texts = texts[1 + max((at for at, text in enumerate(texts) if text.startswith(AGAIN)), default=-1):]
         write(os.path.join(folder, test + ".ktap"), "".join(
             text[5:] + "\n" for text in texts if text.startswith("lab: ") and not re.match(r"lab: exit [0-9]+$", text)))
         write(os.path.join(folder, test + ".status"), status + "\n")

@@ -1148,7 +1148,8 @@ static void race(struct __test_metadata *_metadata, int pause, int cpu, const ch
 	} while (inside && !*overtaken && now_ms() < end);
 
 	EXPECT_TRUE(inside)
-		TH_LOG("want the thread in %s() for %u ms, it left", function, OVERTAKE_MS);
+		TH_LOG("too slow: want the thread in %s() for %u ms, it left", function,
+		       OVERTAKE_MS);
 
 	__kvm_lifecycle_write(pause, "release");
 	racer_join(first);

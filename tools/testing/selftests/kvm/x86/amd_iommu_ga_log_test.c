@@ -378,7 +378,7 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, NR_ATTEMPTS * SUBTEST_TIMEOUT_S)
 	}
 
 	ASSERT_FALSE(u.moved)
-		TH_LOG("too slow, %d times: the notifier wasn't kept from going on", attempt);
+		TH_LOG("too slow: %d times, the notifier wasn't kept from going on", attempt);
 	EXPECT_FALSE(u.expired)
 		TH_LOG("kvm_amd was neither unloaded nor kept from it in %d s", PREEMPTED_S);
 	EXPECT_FALSE(u.early)

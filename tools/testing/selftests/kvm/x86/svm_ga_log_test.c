@@ -311,7 +311,7 @@ TEST_F_TIMEOUT(ga_log, lookup_during_destroy, SUBTEST_TIMEOUT_S)
 		ASSERT_LE(NR_VCPUS, hits)
 			TH_LOG("wanted %d vCPUs to be destroyed slowly, got %d", NR_VCPUS, hits);
 		ASSERT_LT(sent_before, sent)
-			TH_LOG("no entry was handled while the VM was destroyed");
+			TH_LOG("too slow: no entry was handled while the VM was destroyed");
 	}
 }
 
@@ -353,7 +353,7 @@ static void wait_for_wakeup(struct __test_metadata *_metadata, struct ga_log_tes
 			TH_LOG("the notifier didn't call kvm_vcpu_wake_up() in %d s", WAIT_S);
 	} while (!p.hits);
 	ASSERT_EQ(1, p.inside)
-		TH_LOG("the notifier has finished before the VM was to be destroyed");
+		TH_LOG("too slow: the notifier has finished before the VM was to be destroyed");
 }
 
 /*
