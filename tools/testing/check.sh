@@ -955,6 +955,8 @@ hosts()
 	printf '%s\tamd\tone\tskip\tno such thing\n' absent there >>"$WORK/project/patches/expect"
 	fake_test report 'echo l >/proc/sysrq-trigger; echo "<4>WARNING: made up" >/dev/kmsg; echo 1..1; echo ok 1 global.one'
 	fake_test fail 'echo 1..1; echo not ok 1 global.one; exit 1'
+	fake_test slow 'echo 1..1; [ ! -e /tmp/once ] || { echo ok 1 global.one; exit; }; : >/tmp/once; echo "# a.c:1:one:too slow: made up"; echo not ok 1 global.one; exit 1'
+	fake_test slower 'echo 1..1; echo "# a.c:1:one:too slow: made up"; echo not ok 1 global.one; exit 1'
 	fake_test panic 'echo c >/proc/sysrq-trigger; sleep 1000'
 	fake_test after 'echo 1..1; echo ok 1 global.one'
 	# In the boot that comes to its end: what a host leaves is from there.
@@ -981,6 +983,8 @@ hosts()
 	said 'a declared skip that runs is not green' '^there .*WRONG'
 	said 'a report of the kernel is not green' '^report .*WRONG'
 	said 'a test that fails is not green' '^fail .*WRONG'
+	said 'a test for which the host is too slow is run again' '^slow .*green 1/1'
+	said 'and no red if it is too slow again' '^slower .*ERROR slow'
 	said 'a host that panics is an error, not a red' '^panic .*ERROR panicked'
 	said 'the next test runs, in a new host' '^after .*green 1/1'
 	said 'a leak is made, and the test says nothing' '^leaky .*green 1/1'
