@@ -153,10 +153,10 @@ series-twins:
 base-new:
 	@FROM='$(FROM)' VERSION='$(VERSION)' KERNEL='$(KERNEL)' TREE='$(TREE)' tools/series/base-new.sh
 
-##track:           which of Debian's kernels take the series, and what each has already; a page of it (COMPILE=1: does KVM compile)
+##track:           which of Debian's kernels take the series, and what each has already; a page of it (COMPILE=1: does KVM compile; TEST=1: is make lab as declared)
 .PHONY: track
 track:
-	@BASE='$(BASES)' COMPILE='$(COMPILE)' tools/series/track.sh
+	@BASE='$(BASES)' COMPILE='$(COMPILE)' TEST='$(TEST)' tools/series/track.sh
 
 ##base-pin:        pin the newest release of a series that Debian's archive has, if the patches apply to it (BASE=v7.3 VERSION=7.3.5)
 .PHONY: base-pin

@@ -6,17 +6,17 @@
 import json
 import sys
 
-FIELDS = "base package version patches there merged reason compiled date suites".split()
+FIELDS = "base package version patches there merged reason compiled lab date suites".split()
 
 
 def table(rows):
     """A table of reStructuredText, with a list of its longer texts behind it."""
-    cells, more = [["Package", "Suites", "Series", "Patches", "Compiled"]], []
+    cells, more = [["Package", "Suites", "Series", "Patches", "Compiled", "Lab"]], []
     for row in rows:
         kernel = f"{row['package']} {row['version']}"
         takes = int(row["patches"]) - len(row["there"].split())
         cells.append([kernel, row["suites"], row["base"], "do not apply" if row["reason"] else f"{takes} of {row['patches']}",
-                      row["compiled"]])
+                      row["compiled"], row["lab"]])
         more += [f"* {kernel}{text}" for field, text in (
             ("reason", f": {row['reason']}"), ("there", f", there already: {row['there']}"),
             ("merged", f", by git am -3 alone: {row['merged']}")) if row[field]]
@@ -31,7 +31,7 @@ def as_json(rows):
         for field in ("there", "merged", "suites"):
             row[field] = row[field].split()
         row.update(patches=int(row["patches"]), reason=row["reason"] or None,
-                   compiled={"yes": True, "no": False}.get(row["compiled"]))
+                   **{field: {"yes": True, "no": False}.get(row[field]) for field in ("compiled", "lab")})
     return json.dumps(rows, indent=1)
 
 

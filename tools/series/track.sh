@@ -6,6 +6,7 @@
 #
 #   BASE='v6.12 v7.3'   which series (default: all)
 #   COMPILE=1           does KVM compile for x86-64 as well
+#   TEST=1              is make lab as declared as well: kernels for each, i.e. an hour
 #
 # The table is printed, and is in results/track.json and Documentation/process/track.rst.
 # Results are kept: the key is the package, the patches, and the compiler.
@@ -17,6 +18,11 @@
 export START
 ALL=${BASE:-$(bases | paste -sd' ')}
 COMPILE=${COMPILE:-}
+TEST=${TEST:-}
+case $TEST in
+''|1)	;;
+*)	die "TEST=$TEST: TEST=1 runs the tests of make lab, all of them" ;;
+esac
 PAGE=$TOP/Documentation/process/track.rst
 for base in $ALL; do
 	check_base "$base"
@@ -24,8 +30,9 @@ done
 WORK=$(mktemp -d)
 TREE=$CACHE/src/track
 LOG=$CACHE/logs/track.log
+LAB_TREE=$CACHE/src/track-lab
 SCRATCH=$WORK/scratch
-trap 'rm -rf "$WORK" "$TREE"' EXIT
+trap 'rm -rf "$WORK" "$TREE" "$LAB_TREE"' EXIT
 trap 'exit 130' INT TERM HUP
 
 # "BASE PACKAGE VERSION SUITE" of each.
@@ -53,6 +60,21 @@ compiles()
 	{ kmake x86 "$TREE" "$OBJ" KCONFIG_ALLCONFIG="$OBJ.config" allnoconfig &&
 	  kmake x86 "$TREE" "$OBJ" $FOLDERS; } >>"$LOG" 2>&1 </dev/null || _status=1
 	rm -rf "$OBJ" "$OBJ.config"
+	return $_status
+}
+
+# is_proved: the lab is as declared, with this kernel as it is in $file.
+is_proved()
+{
+	_lab=$CACHE/logs/track-lab-$(kernel_version "$TREE").log
+	rm -rf "$LAB_TREE"
+	mkdir -p "$LAB_TREE"
+	need_space "$CACHE" 12
+	step "$BASE: make lab (log: $_lab)"
+	unpack package "$LAB_TREE"
+	_status=0
+	env -u START -u TEST -u HOST -u ARCH -u RESULTS BASE="$BASE" KERNEL="$LAB_TREE" "$TOP/tools/lab/lab.sh" >"$_lab" 2>&1 </dev/null || _status=1
+	rm -rf "$LAB_TREE"
 	return $_status
 }
 
@@ -88,7 +110,8 @@ look()
 {
 	BASE=$1
 	key=$CACHE/checked/track-$( {
-		echo "$2 $3 $COMPILE"
+		echo "$2 $3 $COMPILE $TEST"
+		[ -z "$TEST" ] || cat "$TOP/patches/expect" $(find "$TOP/tools/testing/selftests" -type f | sort)
 		cat $(series_files "$BASE") "$TOP/patches/$BASE"/*/*.patch 2>/dev/null || :
 		[ -z "$COMPILE" ] || { cat $(config_files "$BASE" x86); gcc --version; }
 		cat "$0"
@@ -115,8 +138,12 @@ look()
 	if [ -n "$COMPILE" ] && [ -z "$why" ]; then
 		if compiles; then compiled=yes; else compiled=no; fi
 	fi
+	proved=-
+	if [ -n "$TEST" ] && [ -z "$why" ]; then
+		if is_proved; then proved=yes; else proved=no; fi
+	fi
 	total=$(series_files "$BASE" | wc -l)
-	row=$(printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "$BASE" "$2" "$3" "$total" "$(cat "$WORK/there")" "$(cat "$WORK/merged")" "$why" "$compiled" "$(date +%F)")
+	row=$(printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "$BASE" "$2" "$3" "$total" "$(cat "$WORK/there")" "$(cat "$WORK/merged")" "$why" "$compiled" "$proved" "$(date +%F)")
 	mkdir -p "${key%/*}"
 	echo "$row" >"$key"
 }

@@ -559,10 +559,10 @@ publish
 track=$PROJECT/tools/series/track.sh
 refuses 'track: an unknown base' '^track.sh: unknown BASE=v1.0: ' env BASE="v7.9 v1.0" "$track"
 accepts 'track' env BASE=v7.9 "$track"
-said 'track: one that takes all patches' '^linux-source-7.9 7.9.5-1 +trixie-security +v7.9 +2 of 2 +-$'
-said 'track: one that has a patch' '^linux-source-7.9 7.9.6-1\+b1 +trixie +v7.9 +1 of 2 +-$'
+said 'track: one that takes all patches' '^linux-source-7.9 7.9.5-1 +trixie-security +v7.9 +2 of 2 +- +-$'
+said 'track: one that has a patch' '^linux-source-7.9 7.9.6-1\+b1 +trixie +v7.9 +1 of 2 +- +-$'
 said 'track: which one' '^\* linux-source-7.9 7.9.6-1\+b1, there already: change-3$'
-said 'track: one that does not take a patch' '^linux-source-7.9 7.9.12-1 +sid +v7.9 +do not apply +-$'
+said 'track: one that does not take a patch' '^linux-source-7.9 7.9.12-1 +sid +v7.9 +do not apply +- +-$'
 said 'track: why' '^\* linux-source-7.9 7.9.12-1: change-15: virt/kvm/kvm_main.c'
 accepts 'track: the same as JSON' python3 -c 'import json, sys
 rows = json.load(open(sys.argv[1]))
@@ -579,8 +579,18 @@ linux trixie 7.9.5-1 pinned
 linux sid 7.9.6-1 newer
 publish
 accepts 'track: with a compiler' env COMPILE=1 "$track"
-said 'track: one that compiles' '^linux-source-7.9 7.9.5-1 +trixie +v7.9 +2 of 2 +yes$'
-said 'track: one that does not' '^linux-source-7.9 7.9.6-1 +sid +v7.9 +1 of 2 +no$'
+said 'track: one that compiles' '^linux-source-7.9 7.9.5-1 +trixie +v7.9 +2 of 2 +yes +-$'
+said 'track: one that does not' '^linux-source-7.9 7.9.6-1 +sid +v7.9 +1 of 2 +no +-$'
+# In place of the lab, a script that knows which kernel must not pass.
+mv "$PROJECT/tools/lab/lab.sh" "$WORK/lab.sh"
+printf '#!/bin/sh\n[ -f "$KERNEL/virt/kvm/kvm_main.c" ] && ! grep -q "SUBLEVEL = 6" "$KERNEL/Makefile"\n' >"$PROJECT/tools/lab/lab.sh"
+chmod +x "$PROJECT/tools/lab/lab.sh"
+accepts 'track: with the lab' env TEST=1 "$track"
+said 'track: one that is as declared' '^linux-source-7.9 7.9.5-1 +trixie +v7.9 +2 of 2 +- +yes$'
+said 'track: one that is not' '^linux-source-7.9 7.9.6-1 +sid +v7.9 +1 of 2 +- +no$'
+accepts 'track: its tree does not stay' [ ! -e "$CACHE/src/track-lab" ]
+refuses 'track: TEST is no list here' '^track.sh: TEST=vcpu_index_test: TEST=1 runs the tests of make lab' env TEST=vcpu_index_test "$track"
+mv "$WORK/lab.sh" "$PROJECT/tools/lab/lab.sh"
 rm -rf "$SITE"/debian*
 refuses 'track: nothing there' "^track.sh: Debian's archive has no linux-source of v7.9" sh -c 'rm -r "$1/apt"; "$2"' sh "$CACHE" "$track"
 report
