@@ -33,7 +33,8 @@ find_qemu()
 {
 	for suite in trixie sid; do
 		read_suite "$suite" || continue
-		[ "$(versions package "$PACKAGE" "$suite" | sed -n '1s/^\([0-9]*:\)\{0,1\}\([0-9]*\).*/\2/p')" -lt "$LEAST" ] 2>/dev/null || return 0
+		_major=$(versions package "$PACKAGE" "$suite" | sed -n '1s/^\([0-9]*:\)\{0,1\}\([0-9]*\).*/\2/p')
+		[ "${_major:-0}" -lt "$LEAST" ] || return 0
 	done
 	return 1
 }

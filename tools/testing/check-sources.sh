@@ -388,6 +388,7 @@ own_qemu 7.2.1
 accepts 'qemu: an old one is better than none' emulator
 said 'qemu: and that is said' "this machine's qemu-system-x 7 is taken, whose hosts hang now and then"
 said 'qemu: its name' '^qemu-system-x$'
+accepts 'qemu: a suite that has an old one alone is not tried' sh -c '! grep "does not run" "$0"' "$WORK/output"
 package sid qemu-x 11.1 "$WORK/deb2"
 publish
 rm -rf "$CACHE/apt"
