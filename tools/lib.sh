@@ -488,11 +488,19 @@ make_look()
 run_hosts()
 {
 	LIMIT=${LIMIT:-$((2400 + 2 * ${TEST_TIMEOUT:-600}))}
+	# Before the clock runs.
+	mkdir -p "$RESULTS"
+	cat >"$RESULTS/started"
+	cut -d' ' -f2 "$RESULTS/started" | sort -u | while read -r _host; do
+		_emulator=$(host_get "$_host" emulator)
+		[ "${_emulator#* }" = "$_emulator" ] || "$TOP/tools/lab/emulator.sh" $_emulator >/dev/null || exit
+	done || exit
 	DEADLINE=$(($(date +%s) + LIMIT))
 	export DEADLINE
 	step "running the tests in emulated hosts, $HOSTS at a time, for $((LIMIT / 60)) minutes at most (results: $RESULTS)"
-	xargs -P "$HOSTS" -L 1 "$TOP/tools/lab/host.sh" ||
+	xargs -P "$HOSTS" -L 1 "$TOP/tools/lab/host.sh" <"$RESULTS/started" ||
 		die "a host could not be started: see above, and the logs in $RESULTS"
+	rm "$RESULTS/started"
 	step "the hosts are down"
 }
 

@@ -31,6 +31,7 @@ unpack_qemu()
 # find_qemu: in $suite, the first one that has one, and all that this needs.
 find_qemu()
 {
+	[ -z "$NO_ARCHIVE" ] || return 1
 	for suite in trixie sid; do
 		read_suite "$suite" || continue
 		_major=$(versions package "$PACKAGE" "$suite" | sed -n '1s/^\([0-9]*:\)\{0,1\}\([0-9]*\).*/\2/p')
@@ -39,25 +40,39 @@ find_qemu()
 	return 1
 }
 
+# is_new PROGRAM: and it runs.
+is_new()
+{
+	_is=$(major "$1")
+	[ "${_is:-0}" -ge "$LEAST" ]
+}
+
+# Once a run: the hosts of a run come here one after the other.
 main()
 {
-	[ ! -x "$OUT/$PROGRAM" ] || return 0
+	! is_new "$OUT/$PROGRAM" || return 0
+	[ "$(cat "$OUT.failed" 2>/dev/null)" != "$LAB_RUN" ] || return 0
 	if find_qemu; then
 		step "unpacking $PACKAGE of Debian's $suite (log: $LOG)"
 		rm -rf "$OUT.tmp" "$OUT"
 		mkdir -p "$OUT.tmp"
-		if run_logged "$LOG" unpack_qemu && mv "$OUT.tmp" "$OUT" && "$OUT/$PROGRAM" --version >>"$LOG" 2>&1; then
-			return
+		if run_logged "$LOG" unpack_qemu; then
+			mv "$OUT.tmp" "$OUT"
+			! is_new "$OUT/$PROGRAM" || return 0
+			step "$PACKAGE of Debian's $suite does not run here (log: $LOG)"
+		else
+			check_disk "$LOG"
+			step "$PACKAGE of Debian's $suite cannot be fetched or unpacked: check the network (log: $LOG)"
 		fi
 		rm -rf "$OUT.tmp" "$OUT"
-		step "$PACKAGE of Debian's $suite does not run here (log: $LOG)"
 	fi
 	[ -n "$own" ] || die "no $PACKAGE $LEAST or newer is here or in Debian's archive$(unread): check the network and run the same command again"
 	step "this machine's $PROGRAM $own is taken, whose hosts hang now and then$(unread)"
+	echo "$LAB_RUN" >"$OUT.failed"
 }
 
 own=$(major "$PROGRAM")
-if [ "${own:-0}" -ge "$LEAST" ]; then
+if is_new "$PROGRAM"; then
 	echo "$PROGRAM"
 	exit
 fi

@@ -132,7 +132,7 @@ STALLS=$(sed -n 's/^stall	//p' "$TOP/tools/lab/splats" | paste -sd'|')
 since_progress()
 {
 	awk -v stalls="$STALLS" '
-	/lab: (begin|end|again) / { ended += / end /; test = $NF (/ again / ? ",again" : ""); stalled = 0 }
+	/lab: (begin|end) /	{ ended += / end /; test = $NF; stalled = 0 }
 	$0 ~ stalls		{ stalled++ }
 	END			{ print ended + 0, test ? test : "boot-" NR, stalled + 0 }' "$RESULTS/console.boot"
 }
@@ -211,22 +211,23 @@ take_cell()
 run_tests()
 {
 	mkdir -p "$RESULTS"
-	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS/kernel"
+	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS"/gcov.tar "$RESULTS/kernel"
 	make_root
 	if [ -n "${REUSE:-}" ] && take_cell "$@"; then
 		rm -rf "$RESULTS/root"
 		return
 	fi
-	# A host that a test took down is booted again for those after it.
+	# A host that a test took down is booted again for those after it, and a test for which
+	# the host was too slow has a second boot.
 	while [ $# -gt 0 ]; do
 		archive "$@"
 		boot "lab.timeout=$TEST_TIMEOUT" >"$RESULTS/console.boot" 2>&1 </dev/null &
 		watch_host $! $#
-		before=$#
+		before=$(find "$RESULTS" -name '*.log' | wc -l)
 		left=$(results take "$RESULTS" "$hung" "$@")
 		# shellcheck disable=SC2086 # names of tests
 		set -- $left
-		[ $# -lt "$before" ] || break
+		[ "$(find "$RESULTS" -name '*.log' | wc -l)" -gt "$before" ] || break
 		[ -z "${DEADLINE:-}" ] || [ "$(date +%s)" -le "$DEADLINE" ] || break
 	done
 	for test; do

@@ -303,23 +303,41 @@ class Lab(Case):
         self.without("exit 1", "1..2", "# a.c:1:one:one is odd", "not " + ok(1, "one"), ok(2, "two"))
         self.bad("WRONG", "one failed, and not for the declared reason: one is bad\n    one is odd", variants=("none",))
 
+    def first(self, variant, *lines):
+        self.result("amd", variant, "a_test.first", "exit 1", *lines)
+
     def test_a_host_that_is_too_slow(self):
-        slow = ("1..2", "# a.c:1:one:too slow: it left", "not " + ok(1, "one"), ok(2, "two"), "exit 1")
-        again = slow + ("again a_test",)
-        red = ("1..2", "# a.c:1:one:one is bad", "not " + ok(1, "one"), ok(2, "two"))
-        self.without("exit 1", *again, *red)
+        slow = ("1..2", "# a.c:1:one:Expected 1 (1) == 2 (2)", "# a.c:1:one:too slow: it left", "not " + ok(1, "one"), ok(2, "two"))
+        red = ("1..2", "# a.c:1:one:Expected 1 (1) == 2 (2)", "# a.c:1:one:one is bad", "not " + ok(1, "one"), ok(2, "two"))
+        green = ("1..2", ok(1, "one"), ok(2, "two"))
+        self.without("exit 1", *slow)
+        self.bad("WRONG", "one failed, and not for the declared reason", variants=("none",))
+        self.first("none", *slow)
+        self.bad("ERROR slow", "one was run twice, and the host is too slow for it: .*\n    too slow: it left", variants=("none",))
+        self.without("exit 1", *red)
         self.good("red 1/2", variants=("none",))
-        self.without("exit 1", *again, *slow)
-        self.bad("ERROR slow", "one was run again, and the host is too slow for it: .*\n    too slow: it left", variants=("none",))
-        self.with_series("exit 0", *again, "1..2", ok(1, "one"), ok(2, "two"))
+        self.first("all", *slow)
+        self.with_series("exit 0", *green)
         self.good("green 2/2")
-        self.with_series("exit 1", *again, *slow)
+        self.with_series("exit 1", *slow)
         self.bad("ERROR slow", "the host is too slow")
-        self.with_series("exit 1", *again, *red)
-        self.bad("WRONG", "one failed, and no red is declared")
-        # What the kernel has reported before counts.
-        self.with_series("exit 0", "1..2", "!WARNING: CPU: 1", *slow, "again a_test", "1..2", ok(1, "one"), ok(2, "two"))
+        self.with_series("exit 1", *slow, "!WARNING: CPU: 1")
         self.bad("WRONG", "the kernel reported: WARNING: CPU: 1")
+        self.with_series("exit 1", *red)
+        self.bad("WRONG", "one failed, and no red is declared")
+
+    def test_a_first_run_hides_nothing(self):
+        """With the series, a failure is one, whatever was too slow beside it."""
+        self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
+        slow = ("# a.c:1:two:Expected 1 (1) == 2 (2)", "# a.c:1:two:too slow: it left", "not " + ok(2, "two"))
+        self.first("all", "1..2", "# a.c:1:one:Expected 1 (1) == 2 (2)", "# a.c:1:one:one is odd", "not " + ok(1, "one"), *slow)
+        self.bad("WRONG", "one failed in the first run, in which the host was too slow for another one")
+        self.first("all", "1..2", ok(1, "one"), "# a.c:1:two:Expected 3 (3) == 4 (4)", *slow)
+        self.bad("WRONG", "two failed in the first run")
+        self.first("all", "1..2", ok(1, "one"), "!WARNING: CPU: 1", *slow)
+        self.bad("WRONG", "the kernel reported: WARNING: CPU: 1")
+        self.first("all", "1..2", ok(1, "one"), *slow)
+        self.good("green 2/2")
 
     def test_a_failure_that_nobody_declares(self):
         self.with_series("exit 1", "1..3", ok(1, "one"), ok(2, "two"), "# a.c:1:three:Expected 1 (1) == 2 (2)",
@@ -600,12 +618,13 @@ class Boot(Case):
         self.take("", "lab: begin a_test", "lab: end a_test", "lab: done")
         self.assertEqual(self.text("a_test.status"), "died\n")
 
-    def test_a_test_that_was_run_again(self):
-        self.take("", "lab: begin a_test", "lab: ok 1 one", "lab: exit 1", "lab: again a_test", "lab: ok 1 two", "lab: exit 0",
-                  "lab: end a_test", "lab: done")
-        self.assertEqual(self.text("a_test.status"), "exit 0\n")
-        self.assertEqual(self.text("a_test.ktap"), "ok 1 two\n")
-        self.assertIn("ok 1 one", self.text("a_test.log"))
+    def test_a_host_that_was_too_slow(self):
+        slow = ("lab: begin a_test", "lab: # a.c:1:one:too slow: it left", "lab: exit 1", "lab: end a_test",
+                "lab: begin b_test", "lab: exit 0", "lab: end b_test", "lab: done")
+        self.assertEqual(self.take("", *slow), ["a_test"])
+        self.assertIn("too slow", self.text("a_test.first.log"))
+        self.assertEqual(self.take("", *slow), [])
+        self.assertEqual(self.text("a_test.status"), "exit 1\n")
 
     def test_what_a_host_sends(self):
         packed = base64.b64encode(gzip.compress(b"debug_locks: 1\n")).decode()

@@ -63,19 +63,28 @@ compiles()
 	return $_status
 }
 
-# is_proved: the lab is as declared, with this kernel as it is in $file.
-is_proved()
+# prove: in $proved, whether the lab is as declared with this kernel as it is in $file.  A
+# lab that has not come to a verdict says nothing about the kernel.
+prove()
 {
 	_lab=$CACHE/logs/track-lab-$(kernel_version "$TREE").log
-	rm -rf "$LAB_TREE"
-	mkdir -p "$LAB_TREE"
-	need_space "$CACHE" 12
+	# The tree, the lab's copy of it, and the builds.
+	need_space "$CACHE" 16
 	step "$BASE: make lab (log: $_lab)"
-	unpack package "$LAB_TREE"
-	_status=0
-	env -u START -u TEST -u HOST -u ARCH -u RESULTS BASE="$BASE" KERNEL="$LAB_TREE" "$TOP/tools/lab/lab.sh" >"$_lab" 2>&1 </dev/null || _status=1
+	rm -rf "$LAB_TREE" "$WORK/results"
+	mkdir -p "$LAB_TREE"
+	unpack package "$LAB_TREE" || die "cannot unpack $file in $LAB_TREE: make room and run the same command again"
+	proved=yes
+	env -u START -u TEST -u HOST -u ARCH -u PATCHES -u LEVEL -u OPTIONS -u PARTS -u SURE BASE="$BASE" KERNEL="$LAB_TREE" \
+		RESULTS="$WORK/results" "$TOP/tools/lab/lab.sh" >"$_lab" 2>&1 </dev/null || proved=no
 	rm -rf "$LAB_TREE"
-	return $_status
+	[ -f "$WORK/results/results.json" ] || no_verdict
+	! grep -q '"cell": "ERROR' "$WORK/results/results.json" || no_verdict
+}
+
+no_verdict()
+{
+	die "the lab has no verdict on linux $(kernel_version "$TREE"): see $_lab, and run the same command again"
 }
 
 # Only the files that the series changes are unpacked, unless they are compiled.
@@ -111,7 +120,8 @@ look()
 	BASE=$1
 	key=$CACHE/checked/track-$( {
 		echo "$2 $3 $COMPILE $TEST"
-		[ -z "$TEST" ] || cat "$TOP/patches/expect" $(find "$TOP/tools/testing/selftests" -type f | sort)
+		[ -z "$TEST" ] || cat "$TOP/patches/expect" "$TOP/patches/needs" $(find "$TOP/tools/lab" "$TOP/tools/testing/selftests" \
+			"$TOP/arch" "$TOP/virt" "$TOP/drivers" -type f ! -name '*.pyc' | sort)
 		cat $(series_files "$BASE") "$TOP/patches/$BASE"/*/*.patch 2>/dev/null || :
 		[ -z "$COMPILE" ] || { cat $(config_files "$BASE" x86); gcc --version; }
 		cat "$0"
@@ -139,9 +149,7 @@ look()
 		if compiles; then compiled=yes; else compiled=no; fi
 	fi
 	proved=-
-	if [ -n "$TEST" ] && [ -z "$why" ]; then
-		if is_proved; then proved=yes; else proved=no; fi
-	fi
+	[ -z "$TEST" ] || [ -n "$why" ] || prove
 	total=$(series_files "$BASE" | wc -l)
 	row=$(printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "$BASE" "$2" "$3" "$total" "$(cat "$WORK/there")" "$(cat "$WORK/merged")" "$why" "$compiled" "$proved" "$(date +%F)")
 	mkdir -p "${key%/*}"

@@ -214,7 +214,7 @@ hosts()
 	echo TAP version 13
 	get_tree "$BASE" >&2
 	mkdir -p "$WORK/cache/tests"
-	for folder in out module busybox; do
+	for folder in out module busybox qemu; do
 		ln -s "$CACHE/$folder" "$WORK/cache/$folder"
 	done
 	for host in $HOST; do

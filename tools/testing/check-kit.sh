@@ -342,7 +342,7 @@ arm_judged()
 echo TAP version 13
 prepare "$BASE" "$(arches_of $HOST)" 'all none'
 mkdir -p "$WORK/cache/tests" "$WORK/kits" "$WORK/again"
-for folder in out module busybox; do
+for folder in out module busybox qemu; do
 	ln -s "$CACHE/$folder" "$WORK/cache/$folder"
 done
 accepts 'the kit is made' env BASE="$BASE" ARCH="$(arches_of $HOST)" RESULTS="$WORK/kits" "$TOP/tools/kit/kselftest.sh" pack

@@ -72,11 +72,12 @@ class Run:
         expectations = self.tables.expectations(self.base, test, host, *kernels)
         status = next(lines_of(self.path(host, variant, test + ".status")), "not run")
         log = Log(lines_of(self.path(host, variant, test + ".log")))
-        judge = Judge(self, cell, expectations, self.applied(variant))
+        first = Log(lines_of(self.path(host, variant, test + ".first.log")))
+        judge = Judge(self, cell, expectations, self.applied(variant), first)
         for section in log.sections:
             judge.section(section)
         judge.missing()
-        judge.end(status, log)
+        judge.end(status, log, first)
         return cell
 
     # All of it.
@@ -129,7 +130,8 @@ class Run:
 class Judge:
     """A cell, subtest by subtest."""
 
-    def __init__(self, run, cell, expectations, applied):
+    def __init__(self, run, cell, expectations, applied, first):
+        self.first = first.sections
         self.run, self.cell, self.expectations, self.applied = run, cell, expectations, applied
         self.final = cell.variant.startswith("all")
         self.reported, self.excused = set(), set()
@@ -224,12 +226,11 @@ class Judge:
             self.cell.reds.append((found[0], sub, found[1]))
             self.count_chances(sub, section.lines)
             return found[1]
-        slow = next((line for line in section.lines if ":too slow: " in line), None)
-        if slow:
+        if section.slow and self.first:
             self.slow += 1
-            self.fail(f"{sub} was run again, and the host is too slow for it: end what else it runs, and use AGAIN=1"
-                      "\n    " + trim(slow), sub)
-            return trim(slow)
+            self.fail(f"{sub} was run twice, and the host is too slow for it: end what else it runs, and run the same command "
+                      "again\n    " + trim(section.slow), sub)
+            return trim(section.slow)
         known = lambda line: self.expectations.is_known(line, sub)
         self.fail(f"{sub} failed" + (", and not for the declared reason: " + " or: ".join(r.text for r in wanted) if wanted
                                      else ", and no red is declared") + cause(section.lines, known), sub)
@@ -257,7 +258,7 @@ class Judge:
             if sub not in self.reported and (not self.run.patch or self.own(sub)):
                 self.fail(f"{sub} is declared and did not run", sub)
 
-    def end(self, status, log):
+    def end(self, status, log, first):
         cell = self.cell
         total = self.ok + self.bad + self.skipped + self.absent
         if status not in ("exit 0", "exit 1"):
@@ -273,8 +274,9 @@ class Judge:
             cell.text = "ERROR"
             return
         self.reports(log)
+        self.first_run(first)
         declared = self.declared()
-        if self.slow:
+        if self.slow and self.slow == self.wrong and not self.skipped:
             cell.text = "ERROR slow"
         elif self.wrong or self.skipped:
             cell.text = "WRONG"
@@ -304,6 +306,16 @@ class Judge:
         if declared or self.hit:
             return f"red {self.bad - self.open}/{plan}" + (f", {self.hit} by chance" if self.hit else "")
         return f"green {self.ok}/{plan}" + (f", {self.open} open" if self.open else "")
+
+    def first_run(self, log):
+        """With the series nothing but the host may have been wrong in a run that was repeated."""
+        if not self.final:
+            return
+        self.reports(log)
+        for section in log.sections:
+            if not section.ok and not section.slow and section.name not in self.expectations.opens:
+                self.fail(f"{section.name} failed in the first run, in which the host was too slow for another one" +
+                          cause(section.lines, lambda line: self.expectations.is_known(line, section.name)), section.name)
 
     def reports(self, log):
         unknown = [(line, sub) for line, sub in log.reports if not self.expectations.is_known(line, sub)]

@@ -15,8 +15,8 @@ BOOT = re.compile(r"^\[ +0\.000000\] ")
 RESULT = re.compile(r"^lab: (not )?ok [0-9]+ (?:- )?(.*?)(?: *#(.*))?$")
 RUN = re.compile(r"^lab: #  RUN +(?:global\.)?([^ ]+)")
 PLAN = re.compile(r"^lab: 1\.\.([0-9]+)")
-# Between two runs of a test: the host was too slow for the first one.
-AGAIN = "lab: again "
+# A test says so of a pause that was too short for this host: nothing was tested.
+SLOW = ":too slow: "
 # Files that a host sends at its end, packed.
 FILES = ("lockdep_stats", "lockdep", "lockdep_chains", "gcov.tar")
 
@@ -65,6 +65,9 @@ class Section:
 
     def __init__(self, name, ok, directive, lines):
         self.name, self.ok, self.lines = name, ok, lines
+        # All checks that have failed are of that kind.
+        checks, slow = (sum(text in line for line in lines) for text in (":Expected ", SLOW))
+        self.slow = next((line for line in lines if SLOW in line), None) if not ok and 0 < checks == slow else None
         self.skip = None
         if ok and directive and re.match(r" (SKIP|XFAIL|XPASS|TODO)", directive):
             self.skip = re.sub(r"^ SKIP *", "", directive).strip()
@@ -72,7 +75,7 @@ class Section:
 
 class Log:
     """The log of a test: its subtests, its plan, and each report of the kernel with the
-    subtest in whose part it is.  Reports count also if the test was run again."""
+    subtest in whose part it is."""
 
     def __init__(self, lines):
         self.sections, self.reports, self.plan = [], [], 0
@@ -80,11 +83,6 @@ class Log:
         part, running, last = [], None, None
         pending = []
         for line in lines:
-            if line.startswith(AGAIN):
-                self.charge(pending, running or last)
-                self.sections, self.plan = [], 0
-                part, pending, running, last = [], [], None, None
-                continue
             run = RUN.match(line)
             if run:
                 self.charge(pending, running or last)
@@ -161,22 +159,27 @@ def split_console(lines):
 
 
 def take(folder, hung, tests):
-    """Store the output of a boot, and return the tests that are still to be run."""
+    """Store the output of a boot, and return the tests that are still to be run: a test for
+    which the host was too slow is run again, once."""
     boot = os.path.join(folder, "console.boot")
     console = list(lines_of(boot))
     for test, log, status in split_console(console):
         if status == "died" and hung:
             status = "hung: " + hung
         texts = [STAMP.sub("", line) for line in log]
+        first = os.path.join(folder, test + ".first.log")
+        if any(SLOW in text for text in texts) and not os.path.exists(first):
+            write(first, "".join(line + "\n" for line in log))
+            continue
         write(os.path.join(folder, test + ".log"), "".join(line + "\n" for line in log))
-        texts = texts[1 + max((at for at, text in enumerate(texts) if text.startswith(AGAIN)), default=-1):]
         write(os.path.join(folder, test + ".ktap"), "".join(
             text[5:] + "\n" for text in texts if text.startswith("lab: ") and not re.match(r"lab: exit [0-9]+$", text)))
         write(os.path.join(folder, test + ".status"), status + "\n")
     for name in FILES:
         mark = f"lab: file: {name} "
         packed = "".join(text[len(mark):] for text in map(lambda line: STAMP.sub("", line), console) if text.startswith(mark))
-        if packed:
+        # A second boot is for few tests: the first one's is of more.
+        if packed and not os.path.exists(os.path.join(folder, name)):
             try:
                 content = gzip.decompress(base64.b64decode(packed))
             except (OSError, EOFError, ValueError):
