@@ -216,7 +216,7 @@ check-hosts:
 # All bases at each push would take longer than CI has: the series of a base that is
 # not the default one is only compiled, unless BASE names the base, or its file "base"
 # names another step.
-##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches of what has changed, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13
+##test:            check, series-check (the whole series of each base, x86 and arm64), static, htmldocs, coccicheck, lab, lab-patches of what has changed, lockorder, check-hosts and check-kit for the default base (or BASE), and dkms-check for Debian 13; the steps that have passed today with all as it is are not repeated (AGAIN=1: they are)
 .PHONY: test
 test:
 	@times=; for step in check series-check static htmldocs coccicheck lab lab-patches lockorder check-hosts check-kit dkms-check; do \
@@ -227,7 +227,12 @@ test:
 		static)	arch='x86 arm64' ;; \
 		dkms-check) host=debian-13 ;; \
 		esac; \
-		$(MAKE) --no-print-directory $$step LEVEL=full BASES="$$bases" EACH=no CHANGED=1 ARCH="$$arch" HOST="$$host" || exit; \
+		once=; case $${step}$(findstring n,$(firstword -$(MAKEFLAGS))) in check|check-hosts|check-kit|dkms-check) \
+			once="tools/testing/passed.sh $$step" ;; \
+		esac; \
+		[ -n "$$once" ] && AGAIN='$(AGAIN)' $$once "$$bases $$host $$arch" || \
+		$(MAKE) --no-print-directory $$step LEVEL=full BASES="$$bases" EACH=no CHANGED=1 AGAIN='$(AGAIN)' ARCH="$$arch" HOST="$$host" || exit; \
+		[ -z "$$once" ] || $$once "$$bases $$host $$arch" now || exit; \
 		times="$$times $$(($$(date +%s) - start)) $$step"; \
 	done; \
 	printf '%6d s  make %s\n' $$times

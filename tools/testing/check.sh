@@ -205,6 +205,41 @@ as_nobody()
 	fi
 }
 
+# The steps of make test that are not repeated, in a repository of two scripts.
+passed_tests()
+{
+	mkdir -p "$WORK/passed/tools/testing"
+	cp "$TOP/tools/lib.sh" "$WORK/passed/tools/"
+	cp "$TOP/tools/testing/passed.sh" "$WORK/passed/tools/testing/"
+	git init -q "$WORK/passed"
+	step="env KVM_LIFECYCLE_CACHE=$WORK/passed-cache $WORK/passed/tools/testing/passed.sh"
+	accepts 'passed: not yet' not $step one ''
+	touch "$WORK/passed/new"
+	accepts 'passed: now, and a file has changed meanwhile' $step one '' now
+	accepts 'passed: that counts for nothing' not $step one ''
+	rm "$WORK/passed/new"
+	accepts 'passed: nor before the change' not $step one ''
+	accepts 'passed: now' $step one '' now
+	accepts 'passed: it has' $step one ''
+	said 'passed: since then' 'one: it passed at [0-9:]*, and nothing has changed since \(AGAIN=1 runs it again\)$'
+	accepts 'passed: another step' not $step two ''
+	accepts 'passed: other settings' not $step one v7.3
+	accepts 'passed: AGAIN=1' not env AGAIN=1 $step one ''
+	touch "$WORK/passed/new"
+	accepts 'passed: a file that is new' not $step one ''
+	rm "$WORK/passed/new"
+	accepts 'passed: the files are as they were' $step one ''
+	rm -r "$WORK/passed/.git"
+	accepts 'passed: no repository' not $step one ''
+	accepts 'passed: no repository, now' $step one '' now
+	accepts 'passed: no repository, and it is not remembered' not $step one ''
+}
+
+not()
+{
+	! "$@"
+}
+
 # make's errors on variables on its command line, for each target, before it does anything.
 settings_tests()
 {
@@ -232,6 +267,7 @@ settings_tests()
 	mkdir "$WORK/kernel"
 	echo 'modules: ;' >"$WORK/kernel/Makefile"
 	accepts "make: those of the kernel's make" $at_top module KDIR="$WORK/kernel" W=1
+	passed_tests
 	accepts 'make help' $at_top -s help
 	accepts 'make help: names the variables of each target' sh -c '"$@" | grep -A1 "^storm:" | grep -qx " *BASE HOST ARCH TIME SEED REPLAY PATCHES KERNEL"' \
 		sh awk -f "$TOP/tools/settings.awk" -v help=1 "$TOP/Makefile"
@@ -608,6 +644,12 @@ kit_tests()
 		sh -c '"$@"; status=$?; echo $status; exit $status' sh "$WORK/kit/in_kvm" "$WORK" "$one" 1 ./leaves
 	accepts 'kit: and what it leaves is ended' ended "$(cat "$WORK/left")"
 
+	printf '%s\n' '#!/bin/sh' 'echo "1..2"' '[ ! -e "$WORK/slow" ] || { echo "ok 1 one"; echo "ok 2 two"; exit; }' 'touch "$WORK/slow"' \
+		'echo "# a.c:1:one:too slow: made up"' 'echo "not ok 1 one"' 'echo "ok 2 two"' 'exit 1' >"$WORK/kit/kvm/slow"
+	chmod +x "$WORK/kit/kvm/slow"
+	accepts 'kit: a test that the machine was too slow for is run again' "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./slow
+	said 'kit: and says so' '^once more: the machine was too slow$'
+	rm "$WORK/slow"
 	{
 		printf '%s\n' 'TAP version 13' 1..5 '# selftests: kvm: a_test' '# TAP version 13' '# 1..3' '# ok 1 global.one' \
 			'# # a_test.c:1:two:Expected 1 (1) == 2 (2)' '# # a_test.c:2:two:"<&>" is not ]]>' '# not ok 2 two'
@@ -630,6 +672,13 @@ kit_tests()
 	said 'kit: a summary: what was not run' '^Bail out! interrupted; 2 of 5 tests did not come to their end$'
 	refuses 'kit: its exit status' '^1 of 1$' sh -c 'awk -f "$1/ktap.awk" -f "$1/status.awk" "$2" || { echo "$? of 1"; exit 1; }' \
 		sh "$TOP/tools/kit/host" "$WORK/ktap"
+	printf '%s\n' 'TAP version 13' 1..1 '# selftests: kvm: a_test' '# 1..2' '# # a.c:1:one:too slow: made up' '# not ok 1 one' '# ok 2 two' \
+		'# once more: the machine was too slow' '# 1..2' '# ok 1 one' '# ok 2 two' 'ok 1 selftests: kvm: a_test' >"$WORK/ktap"
+	accepts 'kit: the second run of a test counts' awk -f "$TOP/tools/kit/host/ktap.awk" -f "$TOP/tools/kit/host/status.awk" "$WORK/ktap"
+	sed -i 's/^# ok 2 two$/# # a.c:2:two:Expected 1 (1) == 2 (2)\n# not ok 2 two/;' "$WORK/ktap"
+	sed -i '1,/once more/!s/^# # a.c:2:two.*//; 1,/once more/!s/^# not ok 2 two$/# ok 2 two/' "$WORK/ktap"
+	refuses 'kit: and other failures of the first one' '^1 of 1$' \
+		sh -c 'awk -f "$1/ktap.awk" -f "$1/status.awk" "$2" || { echo "$? of 1"; exit 1; }' sh "$TOP/tools/kit/host" "$WORK/ktap"
 	printf '%s\n' '^no [a-z]+$	get one' >"$WORK/missing"
 	printf '%s\n' '# ok 1 one # SKIP no thing' '# 1..0 # SKIP - no <b>' 'ok 1 selftests: kvm: a_test # SKIP ' '# ok 2 two' \
 		'ok 2 selftests: kvm: b_test # SKIP' >"$WORK/ktap"
@@ -890,7 +939,7 @@ names_are_targets()
 			script = substr($0, RSTART, RLENGTH)
 			$0 = substr($0, RSTART + RLENGTH)
 			gsub(/.*\/|\.sh$/, "", script)
-			if (script != "setup" && index(target, script) != 1 && target script !~ /^check.*check-/) {
+			if (script !~ /^(setup|passed)$/ && index(target, script) != 1 && target script !~ /^check.*check-/) {
 				print target " runs " script ".sh"
 				bad = 1
 			}
