@@ -1020,7 +1020,7 @@ hosts()
 	for module in inverted leaky; do
 		fake_test "$module" "insmod \"\${0%/*}/$module.ko\" && echo 1..1 && echo ok 1 global.one"
 	done
-	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" amd all "$WORK/results/amd-all" $fakes
+	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 GRACE=240 "$TOP/tools/lab/host.sh" "$BASE" amd all "$WORK/results/amd-all" $fakes
 	fake_test lockless 'insmod "${0%/*}/lockless.ko" && echo 1..1 && echo ok 1 global.one'
 	KVM_LIFECYCLE_CACHE=$WORK/cache TEST_TIMEOUT=5 "$TOP/tools/lab/host.sh" "$BASE" amd all "$WORK/lockless/amd-all" lockless
 	refuses 'lockdep that is off is an error' '^  amd with the series: error: lockdep is off' verdict "$WORK/lockless" all
