@@ -232,6 +232,15 @@ host_get()
 	sed -n "s/^$2[[:space:]]\{1,\}//p" "$TOP/tools/lab/hosts/$1"
 }
 
+# emulator_of HOST: the program that it runs in.  One with its package comes from a newer
+# suite, if this machine's own is too old.
+emulator_of()
+{
+	# shellcheck disable=SC2046 # the words of a line
+	set -- $(host_get "$1" emulator)
+	if [ $# -gt 1 ]; then "$TOP/tools/lab/emulator.sh" "$@"; else echo "$1"; fi
+}
+
 # lab_hosts [KEY [VALUE]]: the emulated hosts, or those whose files have such a line.
 lab_hosts()
 {
@@ -492,8 +501,7 @@ run_hosts()
 	mkdir -p "$RESULTS"
 	cat >"$RESULTS/started"
 	cut -d' ' -f2 "$RESULTS/started" | sort -u | while read -r _host; do
-		_emulator=$(host_get "$_host" emulator)
-		[ "${_emulator#* }" = "$_emulator" ] || "$TOP/tools/lab/emulator.sh" $_emulator >/dev/null || exit
+		emulator_of "$_host" >/dev/null || exit
 	done || exit
 	DEADLINE=$(($(date +%s) + LIMIT))
 	export DEADLINE

@@ -50,10 +50,7 @@ GRACE=${GRACE:-60}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-$(host_get "$HOST" boot-seconds)}
 THREAD=${THREAD:-$(host_get "$HOST" thread)}
 DEVICES=$(host_get "$HOST" devices)
-EMULATOR=$(host_get "$HOST" emulator)
-case $EMULATOR in
-*[[:space:]]*)	EMULATOR=$("$TOP/tools/lab/emulator.sh" $EMULATOR) ;;
-esac
+EMULATOR=$(emulator_of "$HOST")
 MACHINE="$EMULATOR -machine $(host_get "$HOST" machine) -cpu $(host_get "$HOST" cpu) -smp $(host_get "$HOST" smp)"
 
 # The tests wait for grace periods more than for anything else.
