@@ -230,9 +230,10 @@ test:
 		once=; case $${step}$(findstring n,$(firstword -$(MAKEFLAGS))) in check|check-hosts|check-kit|dkms-check) \
 			once="tools/testing/passed.sh $$step" ;; \
 		esac; \
-		[ -n "$$once" ] && AGAIN='$(AGAIN)' $$once "$$bases $$host $$arch" || \
-		$(MAKE) --no-print-directory $$step LEVEL=full BASES="$$bases" EACH=no CHANGED=1 AGAIN='$(AGAIN)' ARCH="$$arch" HOST="$$host" || exit; \
-		[ -z "$$once" ] || $$once "$$bases $$host $$arch" now || exit; \
+		if [ -z "$$once" ] || ! AGAIN='$(AGAIN)' $$once "$$bases $$host $$arch"; then \
+			$(MAKE) --no-print-directory $$step LEVEL=full BASES="$$bases" EACH=no CHANGED=1 AGAIN='$(AGAIN)' ARCH="$$arch" HOST="$$host" || exit; \
+			[ -z "$$once" ] || $$once "$$bases $$host $$arch" now || exit; \
+		fi; \
 		times="$$times $$(($$(date +%s) - start)) $$step"; \
 	done; \
 	printf '%6d s  make %s\n' $$times
