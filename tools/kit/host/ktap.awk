@@ -19,6 +19,12 @@ function take(t, s, line)
 	return line
 }
 
+# All checks that have failed are of a pause that was too short for this machine.
+function slow(text)
+{
+	return gsub(/:too slow: /, "", text) == gsub(/:Expected /, "", text)
+}
+
 /^1\.\.[0-9]+$/			{ planned = substr($0, 4) + 0; next }
 /^# selftests: [^ ]+: [^ ]+$/	{ name[++nt] = $4; ns[nt] = 0; lines = ""; next }
 /^Bail out!/			{ bail = $0; next }
@@ -29,7 +35,7 @@ function take(t, s, line)
 /^# once more: / {
 	kept = 0
 	for (s = 1; s <= ns[nt]; s++) {
-		if (result[nt, s] != "fail" || text[nt, s] ~ /:too slow: /)
+		if (result[nt, s] != "fail" || text[nt, s] ~ /:too slow: / && slow(text[nt, s]))
 			continue
 		kept++
 		name[nt, kept] = name[nt, s]
