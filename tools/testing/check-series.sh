@@ -89,6 +89,7 @@ make_up()
 {
 	mkdir -p "$PROJECT/patches/selftests" "$PROJECT/$SELFTESTS/include"
 	cp -r "$REAL/tools" "$PROJECT/"
+	any_disk "$PROJECT"
 	rm -rf "${PROJECT:?}/$SELFTESTS"
 	mkdir -p "$PROJECT/$SELFTESTS"
 	echo 'about the module' >"$PROJECT/$SELFTESTS/$NOT_CARRIED"
@@ -337,6 +338,7 @@ while read -r slug; do
 done <"$WORK/slugs"
 rm "$whole/patches/$from"/[0-9]*.patch
 write_patches "$WORK/series" refs/tags/base..HEAD "$whole/patches/$from" <"$WORK/slugs"
+any_disk "$whole"
 printf 'selftests\t%s\n' "$(bases | head -n 1)" >>"$whole/patches/$from/base"
 (TOP=$whole && "$whole/tools/series/series-twins.sh" update >/dev/null)
 git -C "$whole" init -q && git -C "$whole" add -A -f && git -C "$whole" commit -q -m start

@@ -190,6 +190,7 @@ make_up()
 {
 	mkdir -p "$PROJECT" "$WORK/patches/v7.9" "$SITE" "$WORK/kept"
 	cp -r "$REAL/tools" "$PROJECT/"
+	any_disk "$PROJECT"
 	cp "$REAL/Makefile" "$PROJECT/"
 	sed -i 's/^ANSWER_SECONDS=.*/ANSWER_SECONDS=3/; s/^LISTS_SECONDS=.*/LISTS_SECONDS=6/; s/^FILE_SECONDS=.*/FILE_SECONDS=6/' "$PROJECT/tools/lab/apt.sh"
 	sed -i "/^# mirror_for SUITE/i SUITES='$(echo "$SUITES" | sed 's/[^ ][^ ]*/&:amd64,arm64,riscv64/g')'" "$PROJECT/tools/lab/apt.sh"
@@ -551,7 +552,8 @@ accepts 'and the other one is in it' test "$(git -C "$WORK/edit" log --format=%s
 
 # Debian's kernels.
 nothing
-mkdir -p "$PROJECT/Documentation/process"
+mkdir -p "$PROJECT/Documentation/process" "$PROJECT/arch" "$PROJECT/virt" "$PROJECT/drivers"
+touch "$PROJECT/patches/expect" "$PROJECT/patches/needs"
 kernel newer 7.9.6 's/^3$/line 3/'
 kernel newest 7.9.12 's/^15$/another/'
 linux trixie-security 7.9.4-1 pinned

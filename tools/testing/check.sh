@@ -54,6 +54,7 @@ project()
 	rm -rf "$WORK/project"
 	mkdir "$WORK/project"
 	cp -r "$TOP/tools" "$TOP/patches" "$WORK/project/"
+	any_disk "$WORK/project"
 	rm -rf "$WORK/project/patches/selftests" "$WORK/project/$SELFTESTS"/*
 	sed -i '/^selftest-/d' "$WORK/project/patches/changes"
 	sed -i '/^[^#]/d' "$WORK/project/patches/proved"
