@@ -1139,19 +1139,6 @@ static struct site *fail_nth(struct __test_metadata *_metadata, struct fault_tes
 	return failed;
 }
 
-/* As above, for a site, and whichever others fail until this one does. */
-static bool fail_site(struct __test_metadata *_metadata, struct fault_test *ft,
-		      struct site *site, bool onwards)
-{
-	int i;
-
-	for (i = 0; i < MAX_TRIES && !_metadata->exit_code; i++) {
-		if (fail_nth(_metadata, ft, site->at, onwards) == site)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Some sites are reached over and over again, e.g. for each file in debugfs: the
  * first time and the last one are enough.
@@ -1299,6 +1286,28 @@ static int reference(struct __test_metadata *_metadata, struct fault_test *ft, e
 		ref[i] = site_of_stack(&ft->trace.stacks[i]);
 	env_destroy(e);
 	return ft->trace.nr;
+}
+
+/*
+ * Have a site fail, and whichever others fail until this one does.  One of an
+ * allocator's stock that has failed in the site's place does so again, as only a
+ * success fills the stock.
+ */
+static bool fail_site(struct __test_metadata *_metadata, struct fault_test *ft,
+		      struct site *site, bool onwards)
+{
+	struct site *ref[TRACE_MAX_CALLS], *failed, *last = NULL;
+	int i;
+
+	for (i = 0; i < MAX_TRIES && !_metadata->exit_code; i++) {
+		failed = fail_nth(_metadata, ft, site->at, onwards);
+		if (failed == site)
+			return true;
+		if (failed && failed == last && site->by_success)
+			reference(_metadata, ft, site->kind, ref);
+		last = failed;
+	}
+	return false;
 }
 
 /*
