@@ -120,7 +120,8 @@ static const struct inner inners[] = {
 
 /* Functions of the allocators: their caller wants the memory. */
 static const char * const allocators[] = {
-	"kmem_cache_", "__kmalloc", "___kmalloc", "kmalloc", "__kvmalloc", "kvmalloc", "kmemdup",
+	"kmem_cache_", "__kmem_cache_", "__kmalloc", "___kmalloc", "kmalloc", "__kvmalloc",
+	"kvmalloc", "kmemdup",
 	"__vmalloc", "vmalloc", "vzalloc", "alloc_vmap_area", "__get_vm_area_node", "vmap_",
 	"__vmap_", "__alloc_", "alloc_pages", "alloc_frozen_pages", "get_free_pages",
 	"get_zeroed_page",
