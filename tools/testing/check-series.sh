@@ -328,6 +328,7 @@ whole=$WORK/whole
 from=$(bases default)
 mkdir "$whole"
 (cd "$REAL" && git ls-files -co --exclude-standard -z | tar -c --null --ignore-failed-read -T - 2>/dev/null) | tar -x -C "$whole"
+any_disk "$whole"
 kernel "$CACHE/src/$from" "$(base_get "$from" version)"
 commit_base "$CACHE/src/$from" >/dev/null
 base_get "$from" version >"$CACHE/src/$from.version"
@@ -338,7 +339,6 @@ while read -r slug; do
 done <"$WORK/slugs"
 rm "$whole/patches/$from"/[0-9]*.patch
 write_patches "$WORK/series" refs/tags/base..HEAD "$whole/patches/$from" <"$WORK/slugs"
-any_disk "$whole"
 printf 'selftests\t%s\n' "$(bases | head -n 1)" >>"$whole/patches/$from/base"
 (TOP=$whole && "$whole/tools/series/series-twins.sh" update >/dev/null)
 git -C "$whole" init -q && git -C "$whole" add -A -f && git -C "$whole" commit -q -m start
