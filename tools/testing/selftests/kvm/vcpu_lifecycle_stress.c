@@ -50,9 +50,9 @@
 #define TOUR_TRIES	5
 
 /*
- * Programs that once found something.  A pause is long enough for others to get
- * to where they must not be, and the thread that has asked for it must not end
- * meanwhile.
+ * Programs that once found something.  Others wait for the pause, which is long
+ * enough for them to get to where they must not be, and the thread that has asked
+ * for it must not end meanwhile.
  */
 static const struct found {
 	const char *name;
@@ -67,11 +67,11 @@ static const struct found {
 	  "0 create_vm vm=0\n"
 	  "0 enable_cap vm=0 cap=3\n"
 	  "0 create_vcpu vm=0 vcpu=0 id=0\n"
-	  "0 pause function=kvm_arch_vcpu_postcreate us=50000 hits=1\n"
+	  "0 pause function=kvm_arch_vcpu_postcreate us=300000 hits=1\n"
 	  "0 start\n"
 	  "1 start\n"
 	  "0 create_vcpu vm=0 vcpu=1 id=1\n"
-	  "1 sleep us=10000\n"
+	  "1 until_paused us=1000000\n"
 	  "1 run_next below=1 at_once=0\n"
 	  "0 destroy_vm vm=0\n" },
 	{ "destroy_during_wakeup", "ga_log",
@@ -85,7 +85,7 @@ static const struct found {
 	  "1 start\n"
 	  "1 ga_log vm=0 vcpu=0 count=1 us=0\n"
 	  "1 sleep us=1500000\n"
-	  "0 sleep us=100000\n"
+	  "0 until_paused us=1000000\n"
 	  "0 destroy_vm vm=0\n" },
 #endif
 #ifdef __aarch64__
@@ -97,11 +97,11 @@ static const struct found {
 	  "0 create_vgic vm=0\n"
 	  "0 create_vcpu vm=0 vcpu=0 id=0\n"
 	  "0 vcpu_init vm=0 vcpu=0 features=0\n"
-	  "1 pause function=kvm_arm_get_reg us=100000 hits=1\n"
+	  "1 pause function=kvm_arm_get_reg us=300000 hits=1\n"
 	  "0 start\n"
 	  "1 start\n"
 	  "1 get_reg vm=0 vcpu=0 on=0\n"
-	  "0 sleep us=5000\n"
+	  "0 until_paused us=1000000\n"
 	  "0 gicd_iidr vm=0 on=1\n"
 	  "0 destroy_vm vm=0\n" },
 	{ "create_during_vgic_init", "pause",
@@ -115,11 +115,11 @@ static const struct found {
 	  "0 vgic_region vm=0 index=0 count=0\n"
 	  "0 create_vcpu vm=0 vcpu=0 id=0\n"
 	  "0 vcpu_init vm=0 vcpu=0 features=0\n"
-	  "0 pause function=kvm_vgic_setup_default_irq_routing us=100000 hits=1\n"
+	  "0 pause function=kvm_vgic_setup_default_irq_routing us=300000 hits=1\n"
 	  "0 start\n"
 	  "1 start\n"
 	  "0 vgic_init vm=0\n"
-	  "1 sleep us=10000\n"
+	  "1 until_paused us=1000000\n"
 	  "1 create_vcpu vm=0 vcpu=1 id=1\n"
 	  "1 vcpu_init vm=0 vcpu=1 features=0\n" },
 #endif

@@ -1160,6 +1160,9 @@ static const char * const pause_functions[] = {
 #endif
 };
 
+/* The pause that was armed last, of any thread. */
+static int last_pause = NO_FD;
+
 static int arm_pause(struct thread *t, const char *function, int tid, u64 us, u64 hits)
 {
 	/* Without memory the kernel can't remove a probe, and nobody is told. */
@@ -1170,6 +1173,7 @@ static int arm_pause(struct thread *t, const char *function, int tid, u64 us, u6
 	if (t->pause < 0)
 		return t->pause;
 	__kvm_lifecycle_write(t->pause, "release");
+	__atomic_store_n(&last_pause, t->pause, __ATOMIC_SEQ_CST);
 	return __kvm_lifecycle_write(t->pause, "%s %d %llu %llu", function, tid,
 				     (unsigned long long)us, (unsigned long long)hits);
 }
@@ -1178,6 +1182,27 @@ static int arm_pause(struct thread *t, const char *function, int tid, u64 us, u6
 static int do_pause(struct thread *t, const u64 *a)
 {
 	return arm_pause(t, pause_functions[a[0]], gettid(), a[1], a[2]);
+}
+
+/* The thread that is to be paused has come to its function, or has had the time to. */
+static int do_until_paused(struct thread *t, const u64 *a)
+{
+	int fd = __atomic_load_n(&last_pause, __ATOMIC_SEQ_CST);
+	u64 start = now_ms();
+	char buf[128];
+	int hits;
+
+	for (;;) {
+		/* Its thread can have ended, and closed it. */
+		if (kvm_lifecycle_read(fd, buf, sizeof(buf)) <= 0 ||
+		    sscanf(buf, "hits %d", &hits) != 1)
+			return -ENOENT;
+		if (hits)
+			return 0;
+		if (now_ms() - start >= a[0] / 1000)
+			return -ETIMEDOUT;
+		usleep(1000);
+	}
 }
 
 #ifdef __x86_64__
@@ -1390,6 +1415,7 @@ const struct op stress_ops[] = {
 	{ "pin", do_pin, PAUSES | GA_LOG, 3, { CPU } },
 	{ "pause", do_pause, PAUSES, 10, { FUNCTION, PAUSE_US, HITS },
 	  ERRNOS(ENOENT, EOPNOTSUPP, EPERM, EBUSY) },
+	{ "until_paused", do_until_paused, 0, 0, { US }, ERRNOS(ENOENT, ETIMEDOUT) },
 	{ "crash", do_crash },
 	{ "exit", do_exit },
 	{ "stay", do_stay },
