@@ -12,22 +12,20 @@
 #
 # Status 77: a skip, with one sentence: the reason and the remedy.
 #
-# KERNEL_SOURCE=path takes this source in place of Debian's linux-source, and
-# KVM_LIFECYCLE_ROOT=path is where installed files are looked for.  PATCHES=none is
-# for kvm_lifecycle alone, as the kernel's own KVM needs it.
+# KERNEL_SOURCE=path takes this source in place of Debian's linux-source.  PATCHES=none
+# is for kvm_lifecycle alone, as the kernel's own KVM needs it.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/tools/dkms/dkms-host.sh"
+. "$TOP/tools/dkms/dkms-signature.sh"
 
 ACTION=$1 RELEASE=$2 HEADERS=$3
 SRC=$TOP/linux/src OBJ=$TOP/linux/obj
 REASON=$TOP/linux/reason
 # The room that a build takes, in MiB.
 SPACE=400
-VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
 KERNEL_SOURCE=${KERNEL_SOURCE:-}
 PATCHES=${PATCHES:-all}
-ROOT=${KVM_LIFECYCLE_ROOT:-}
-DKMS=$ROOT/var/lib/dkms
 
 # The part of a series that modules can carry: KVM itself, and headers.  The rest
 # is in the kernel's image, or is not code.
@@ -100,29 +98,6 @@ find_source()
 		skip "$package has no $source: apt install --reinstall $package=$headers"
 }
 
-# A module that the firmware does not let the kernel load must not come before
-# one that it does.  DKMS makes its key when it first signs.
-check_secure_boot()
-{
-	state=$(mokutil --sb-state 2>/dev/null) || :
-	case $state in
-	*'disabled in shim'*)	return 0 ;;
-	'SecureBoot enabled'*)	;;
-	*)			return 0 ;;
-	esac
-	key=$(cat "$ROOT/etc/dkms/framework.conf" "$ROOT"/etc/dkms/framework.conf.d/*.conf 2>/dev/null |
-	      sed -n 's/^mok_certificate="\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' | tail -n 1)
-	key=${key:-$DKMS/mok.pub}
-	if [ ! -f "$key" ]; then
-		[ "$ACTION" = check ] || skip "Secure Boot is on and DKMS has no key to sign with: apt install openssl"
-		return
-	fi
-	case $(mokutil --test-key "$key" 2>&1) in
-	*'already enrolled'*) ;;
-	*)	skip "Secure Boot is on and does not know DKMS' key: mokutil --import $key, reboot and enrol it, then dkms install kvm-lifecycle/$VERSION -k $RELEASE" ;;
-	esac
-}
-
 check_kernel()
 {
 	series=$(base_get "$(base_for "$RELEASE" || :)" series 2>/dev/null) ||
@@ -131,7 +106,7 @@ check_kernel()
 	[ -f "$HEADERS/.config" ] ||
 		skip "the headers of $RELEASE are not installed: apt install linux-headers-$RELEASE"
 	check_config
-	check_secure_boot
+	check_signatures
 	if x86; then
 		COMMON=$(readlink -f "${HEADERS%/*}/source")
 		[ -f "$COMMON/Makefile" ] ||

@@ -7,14 +7,11 @@
 #
 # It always succeeds: a kernel that keeps its own KVM is no reason to fail the
 # installation of packages.  /etc/dkms/no-autoinstall is DKMS' own switch.
-#
-# KVM_LIFECYCLE_ROOT=path is where installed files are looked for.
 
 TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 . "$TOP/tools/lib.sh"
+. "$TOP/tools/dkms/dkms-host.sh"
 
-VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
-ROOT=${KVM_LIFECYCLE_ROOT:-}
 [ ! -e "$ROOT/etc/dkms/no-autoinstall" ] || exit 0
 
 for headers in "$ROOT"/lib/modules/*/build; do

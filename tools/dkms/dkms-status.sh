@@ -3,17 +3,14 @@
 #
 # kvm-lifecycle-status [-q] [-k RELEASE]: which KVM is loaded, and which one is
 # installed.  tools/dkms/kvm-lifecycle-status.8 describes output and status.
-#
-# KVM_LIFECYCLE_ROOT=path is where installed files and /sys are looked for.
 
 TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 . "$TOP/tools/lib.sh"
+. "$TOP/tools/dkms/dkms-host.sh"
 
 PROG=kvm-lifecycle-status
-ROOT=${KVM_LIFECYCLE_ROOT:-}
 RUNNING=$(uname -r)
 RELEASE=$RUNNING
-VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
 
 while getopts k:q option; do
 	case $option in

@@ -38,7 +38,11 @@ fakes()
 		sed -n "s/^$2=//p" "$3"
 	END
 	fake mokutil <<-END
+		[ ! -e "$WORK/no-mokutil" ] || exit 127
 		cat "$WORK/mokutil\$1" 2>/dev/null
+	END
+	fake ischroot <<-END
+		[ -e "$WORK/chroot" ]
 	END
 	fake dkms <<-END
 		[ "\$1" != status ] || exit 0
@@ -70,7 +74,8 @@ kernel_with()
 	headers=$WORK/root/usr/src/linux-headers-$RELEASE
 	lib=$WORK/root/lib/modules/$RELEASE
 	rm -rf "$WORK/root"
-	mkdir -p "$common/include/linux" "$headers" "$lib/kernel/arch/x86/kvm" "$WORK/root/var/lib/dkms"
+	mkdir -p "$common/include/linux" "$headers" "$lib/kernel/arch/x86/kvm" "$WORK/root/var/lib/dkms" \
+		"$WORK/root/sys/module" "$WORK/root/proc" "$WORK/root/etc/default" "$WORK/root/etc/dkms"
 	printf '%s\n' "$@" >"$headers/.config"
 	printf '# not this one\n' >"$headers/Makefile"
 	: >"$headers/Module.symvers"
@@ -214,20 +219,82 @@ missing()
 	RELEASE=7.3.4+t-amd64
 }
 
-secure_boot()
+# efi_variable NAME BYTE
+efi_variable()
 {
-	x86_kernel
-	echo 'SecureBoot enabled' >"$WORK/mokutil--sb-state"
-	skips 'Secure Boot and no key' 'DKMS has no key to sign with: apt install openssl' prepare
+	mkdir -p "$WORK/root/sys/firmware/efi/efivars"
+	printf '\006\0\0\0%b' "\\0$2" >"$WORK/root/sys/firmware/efi/efivars/$1-8be4df61"
+}
+
+# demands NAME REGEXP: the kernel wants a signature by a key that it knows.
+demands()
+{
+	skips "signatures: $1" "$2, and without EFI the kernel cannot be told of DKMS' key: build a kernel" check
+	efi_variable SecureBoot "${3:-0}"
+	: >"$WORK/no-mokutil"
+	skips "signatures: $1, without mokutil" "$2, and whether .* cannot be told: apt install mokutil" check
+	rm "$WORK/no-mokutil"
+	accepts "signatures: $1, before DKMS has a key" build check
+	skips "signatures: $1, and no key can be made" "$2 and DKMS has no key to sign with: apt install openssl" prepare
 	: >"$WORK/root/var/lib/dkms/mok.pub"
 	echo 'mok.pub is not enrolled' >"$WORK/mokutil--test-key"
-	skips "Secure Boot that does not know DKMS' key" 'mokutil --import .*/mok\.pub, reboot' check
+	skips "signatures: $1, and DKMS' key is unknown" "$2 and .* mokutil --import .*/mok\.pub, reboot and enrol it" check
 	echo 'mok.pub is already enrolled' >"$WORK/mokutil--test-key"
-	accepts "Secure Boot that knows DKMS' key" build check
-	rm "$WORK/mokutil--test-key"
-	echo 'SecureBoot validation is disabled in shim' >>"$WORK/mokutil--sb-state"
-	accepts 'Secure Boot that is not enforced' build check
-	rm "$WORK"/mokutil*
+	accepts "signatures: $1, and DKMS' key is known" build check
+	x86_kernel
+	rm -f "$WORK"/mokutil--*
+}
+
+signatures()
+{
+	x86_kernel
+	mkdir -p "$WORK/root/sys/module/module/parameters"
+	echo Y >"$WORK/root/sys/module/module/parameters/sig_enforce"
+	demands 'enforced' 'module\.sig_enforce is on'
+	echo 'BOOT_IMAGE=/vmlinuz ro module.sig_enforce=1 quiet' >"$WORK/root/proc/cmdline"
+	demands 'enforced by the command line' 'module\.sig_enforce is on'
+	printf '# module.sig_enforce\nGRUB_CMDLINE_LINUX="module.sig_enforce"\n' >"$WORK/root/etc/default/grub"
+	demands 'enforced from the next boot on' 'module\.sig_enforce is on'
+	mkdir -p "$WORK/root/sys/kernel/security"
+	echo 'none [integrity] confidentiality' >"$WORK/root/sys/kernel/security/lockdown"
+	demands 'a kernel that is locked down' 'the kernel is locked down'
+	echo 'quiet lockdown=confidentiality' >"$WORK/root/proc/cmdline"
+	demands 'locked down by the command line' 'the kernel is locked down'
+	echo CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y >>"$headers/.config"
+	skips 'signatures: a kernel that is always locked down' 'the kernel is locked down, and' check
+	x86_kernel
+	echo CONFIG_MODULE_SIG_FORCE=y >>"$headers/.config"
+	skips 'signatures: a kernel that never takes others' 'loads signed modules alone, and' check
+
+	x86_kernel
+	efi_variable SecureBoot 1
+	: >"$WORK/no-mokutil"
+	skips 'signatures: Secure Boot without mokutil' 'Secure Boot is on, and whether .*: apt install mokutil' check
+	rm "$WORK/no-mokutil"
+	skips 'signatures: Secure Boot and no key' 'Secure Boot is on and DKMS has no key' prepare
+	efi_variable MokSBStateRT 1
+	accepts 'signatures: Secure Boot that shim does not enforce' build check
+
+	x86_kernel
+	mkdir -p "$WORK/root/sys/firmware/efi/efivars"
+	skips 'signatures: EFI variables that are not there' 'the EFI variables, .*, cannot be read \(mount -t efivarfs ' check
+	x86_kernel
+	: >"$WORK/chroot"
+	skips 'signatures: a chroot' 'this is an image or a chroot, .*: install on the host itself, or touch .*/kvm-lifecycle\.unsigned ' check
+	rm "$WORK/chroot"
+	rmdir "$WORK/root/sys/module"
+	skips 'signatures: an image' 'this is an image or a chroot' check
+	: >"$WORK/root/etc/dkms/kvm-lifecycle.unsigned"
+	accepts "signatures: an image, with the administrator's word" build check
+	echo 'module.sig_enforce=1' >"$WORK/root/proc/cmdline"
+	skips 'signatures: which does not count against a kernel that says no' 'module\.sig_enforce is on' check
+	x86_kernel
+	echo '[none] integrity confidentiality' >"$WORK/root/proc/cmdline"
+	echo 'module.sig_enforce=0 nolockdown=integrity' >>"$WORK/root/proc/cmdline"
+	mkdir -p "$WORK/root/sys/module/module/parameters"
+	echo N >"$WORK/root/sys/module/module/parameters/sig_enforce"
+	efi_variable SecureBoot 0
+	accepts 'signatures: none are needed' build check
 }
 
 series()
@@ -327,6 +394,7 @@ put_back()
 host()
 {
 	rm -rf "$WORK/root/sys"
+	mkdir -p "$WORK/root/sys/module"
 	for module; do
 		sys=$WORK/root/sys/module/$(echo "${module%=*}" | tr - _)
 		mkdir -p "$sys"
@@ -396,7 +464,7 @@ install()
 	echo 'error: made up' >"$WORK/dkms.log"
 	accepts 'install: a build that fails' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
 	said 'install: where to look' 'installed for this kernel: the build failed, see .*/make\.log$'
-	mkdir -p "$WORK/root/etc/dkms" && : >"$WORK/root/etc/dkms/no-autoinstall"
+	: >"$WORK/root/etc/dkms/no-autoinstall"
 	accepts "install: nothing is done with DKMS' switch" \
 		test -z "$(KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh" 2>&1)"
 	rm "$WORK/root/etc/dkms/no-autoinstall"
@@ -453,7 +521,7 @@ common=$WORK/root/usr/src/linux-headers-7.3.4-common
 fakes
 project
 missing
-secure_boot
+signatures
 series
 put_back
 status
