@@ -1,14 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms-build.sh check|prepare|compile|installed RELEASE HEADERS: build the modules, for
-# dkms.conf, for the kernel RELEASE, e.g. 7.3.4+deb13-amd64, with its HEADERS, e.g.
+# dkms-build.sh ACTION RELEASE HEADERS [ARCH]: the modules, for dkms.conf, for the kernel
+# RELEASE, e.g. 7.3.4+deb13-amd64, with its HEADERS, e.g.
 # /lib/modules/7.3.4+deb13-amd64/build.
 #
 #   check	look for the prerequisites; changes nothing, and takes no time
 #   prepare	lay the source of KVM over links to the headers, and patch it
 #   compile	build, and check the modules against the kernel
-#   installed	put the distribution's modules back where its package put them
+#   keep	sign KVM's modules, and keep them with those that DKMS has built
+#   stage	make what is to be installed, all of it, where no kernel looks
+#   installed	put it in its place, or take everything back
+#   whole	is each installed module as it was built?
+#   removed	take KVM's modules away again
 #
 # Status 77: a skip, with one sentence: the reason and the remedy.
 #
@@ -19,11 +23,17 @@
 . "$TOP/tools/dkms/dkms-host.sh"
 . "$TOP/tools/dkms/dkms-signature.sh"
 
-ACTION=$1 RELEASE=$2 HEADERS=$3
+PROG=kvm-lifecycle
+ACTION=$1 RELEASE=$2 HEADERS=$3 ARCH=${4:-$(uname -m)}
+kernel_files "$RELEASE"
+# Here DKMS has the modules of this kernel, and its mark that they are installed.
+BUILT=$DKMS/kvm-lifecycle/$VERSION/$RELEASE/$ARCH
+ACTIVE=$DKMS/kvm-lifecycle/kernel-$RELEASE-$ARCH
+AGAIN="dkms install kvm-lifecycle/$VERSION -k $RELEASE"
 SRC=$TOP/linux/src OBJ=$TOP/linux/obj
 REASON=$TOP/linux/reason
-# The room that a build takes, in MiB.
-SPACE=400
+# The room that a build and an installation take, in MiB.
+SPACE=400 SPACE_LIB=32
 KERNEL_SOURCE=${KERNEL_SOURCE:-}
 PATCHES=${PATCHES:-all}
 
@@ -40,6 +50,14 @@ skip()
 	echo "kvm-lifecycle: $*" >&2
 	[ ! -d "$TOP/linux" ] || echo "kvm-lifecycle: $*" 2>/dev/null >"$REASON" || :
 	exit 77
+}
+
+# room FOLDER MIB: before anything is written.
+room()
+{
+	free=$(df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }')
+	[ "$free" -ge "$2" ] ||
+		skip "only $free MiB are free in $1 and $2 are needed: make room in this file system"
 }
 
 x86()
@@ -107,7 +125,9 @@ check_kernel()
 		skip "the headers of $RELEASE are not installed: apt install linux-headers-$RELEASE"
 	check_config
 	check_signatures
+	room "$ROOT/lib/modules" "$SPACE_LIB"
 	if x86; then
+		[ ! -d "$DKMS" ] || room "$DKMS" "$SPACE"
 		COMMON=$(readlink -f "${HEADERS%/*}/source")
 		[ -f "$COMMON/Makefile" ] ||
 			skip "the headers of $RELEASE are not laid out as Debian's: build a kernel with the series instead"
@@ -151,9 +171,7 @@ overlay()
 	[ $# -gt 0 ] || ! kvm || skip "patches/$BASE has nothing for the modules of $RELEASE"
 	files=$(series_paths "$@" </dev/null | grep -E "$PARTS") || :
 	rt_patches
-	free=$(df -Pk "$TOP" | awk 'NR == 2 { print int($4 / 1024) }')
-	[ "$free" -ge "$SPACE" ] ||
-		skip "only $free MiB are free in $TOP and $SPACE are needed: make room in this file system"
+	room "$TOP" "$SPACE"
 	cp -as "$COMMON/." "$SRC"
 	cp -as "$(readlink -f "$HEADERS")/." "$OBJ"
 	rm "$OBJ/Makefile"
@@ -292,21 +310,110 @@ compile_modules()
 	verify
 }
 
-# dkms 3.2 takes away the modules of the kernel's package that ours replace; they
-# need not go: updates/ comes first.
-put_back()
+# DKMS strips, signs and compresses its own.
+keep_modules()
 {
-	find "$DKMS/kvm-lifecycle/original_module/$RELEASE" -name '*.origin' 2>/dev/null | while read -r origin; do
-		mv "${origin%.origin}" "$(cat "$origin")"
-		rm "$origin"
+	kvm || return 0
+	rm -rf "$BUILT/kvm" "$BUILT/kvm.tmp"
+	mkdir "$BUILT/kvm.tmp"
+	for module in $MODULES; do
+		file=$BUILT/kvm.tmp/${module%:*}.ko
+		cp "$TOP/${module%:*}.ko" "$file"
+		strip -g "$file"
+		sign "$file" || echo "$PROG: cannot sign ${file##*/}, see above"
 	done
-	find "$DKMS/kvm-lifecycle/original_module" -type d -empty -delete 2>/dev/null || :
+	mv -T "$BUILT/kvm.tmp" "$BUILT/kvm"
+}
+
+discard()
+{
+	rm -rf "$STAGE" "$STAGE.old"
+}
+
+# to_stage: the copies, complete and on the disk.
+to_stage()
+{
+	mkdir "$STAGE" || return
+	for module in $MODULES; do
+		cp "$BUILT/kvm/${module%:*}.ko" "$STAGE/" || return
+	done
+	sync "$STAGE"/* || return
+	for module in $MODULES; do
+		cmp "$BUILT/kvm/${module%:*}.ko" "$STAGE/${module%:*}.ko" || return
+	done
+}
+
+# Whatever can fail fails here, and nothing is installed then.
+stage()
+{
+	discard
+	check_signatures
+	room "$ROOT/lib/modules" "$SPACE_LIB"
+	for file in "$BUILT"/module/kvm_lifecycle.ko* $(! kvm || ls "$BUILT"/kvm/*.ko); do
+		may_load "$file" ||
+			die "$file is not signed: see dkms' output, mend what it signs with, then dkms unbuild kvm-lifecycle/$VERSION -k $RELEASE && $AGAIN"
+	done
+	kvm || return 0
+	[ "$(stat -c %d "$LIB")" = "$(stat -c %d "$ROOT/lib/modules")" ] ||
+		die "$LIB is a file system of its own, in which modules cannot be installed as one: make it a folder of $ROOT/lib/modules, then $AGAIN"
+	to_stage || {
+		discard
+		die "the modules of $RELEASE cannot be copied to $ROOT/lib/modules, see above: make room there, then $AGAIN"
+	}
+}
+
+whole()
+{
+	for file in "$BUILT"/module/kvm_lifecycle.ko*; do
+		cmp -s "$file" "$LIB/updates/dkms/${file##*/}" || return
+	done
+	kvm || return 0
+	for module in $MODULES; do
+		cmp -s "$BUILT/kvm/${module%:*}.ko" "$OURS/${module%:*}.ko" || return
+	done
+}
+
+# The distribution's are where they always were: all of ours go in one step.
+removed()
+{
+	[ ! -d "$OURS" ] || {
+		rm -rf "$STAGE.old"
+		mv -T "$OURS" "$STAGE.old"
+	}
+	discard
+	rmdir "$LIB/updates" 2>/dev/null || :
+}
+
+put_in_place()
+{
+	kvm || return 0
+	[ -d "$STAGE" ] &&
+	mkdir -p "$LIB/updates" &&
+	{ [ ! -d "$OURS" ] || mv -T "$OURS" "$STAGE.old"; } &&
+	mv -T "$STAGE" "$OURS" &&
+	sync "$LIB/updates"
+}
+
+# DKMS does not look at the status of this one.
+installed()
+{
+	if put_in_place && whole; then
+		discard
+		return
+	fi
+	rm -f "$LIB"/updates/dkms/kvm_lifecycle.ko* "$ACTIVE"
+	removed
+	die "the modules of $RELEASE could not be installed, and none of them is: make room in $ROOT/lib/modules, then $AGAIN"
 }
 
 case $ACTION in
 check)		check_kernel ;;
 prepare)	prepare_source ;;
 compile)	compile_modules ;;
-installed)	put_back ;;
-*)		die "dkms-build.sh check|prepare|compile|installed RELEASE HEADERS" ;;
+keep)		keep_modules ;;
+stage)		stage ;;
+installed)	installed ;;
+whole)		whole ;;
+removed)	removed ;;
+*)		die "dkms-build.sh check|prepare|compile|keep|stage|installed|whole|removed RELEASE HEADERS [ARCH]" ;;
 esac

@@ -7,3 +7,12 @@
 VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
 ROOT=${KVM_LIFECYCLE_ROOT:-}
 DKMS=$ROOT/var/lib/dkms
+
+# kernel_files RELEASE: what a kernel has of KVM.
+kernel_files()
+{
+	LIB=$ROOT/lib/modules/$1
+	# Ours, and where they are made: the rename from there is all of their installation.
+	OURS=$LIB/updates/kvm-lifecycle
+	STAGE=$ROOT/lib/modules/.kvm-lifecycle-$1
+}

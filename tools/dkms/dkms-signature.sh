@@ -14,7 +14,8 @@ UNSIGNED=$ROOT/etc/dkms/kvm-lifecycle.unsigned
 framework()
 {
 	cat "$ROOT/etc/dkms/framework.conf" "$ROOT"/etc/dkms/framework.conf.d/*.conf 2>/dev/null |
-	sed -n "s/^$1=[\"']\{0,1\}\([^\"']*\)[\"']\{0,1\}\$/\1/p" | tail -n 1
+	sed -n "s/^$1=[\"']\{0,1\}\([^\"']*\)[\"']\{0,1\}\$/\1/p" | tail -n 1 |
+	sed "s/\\\$kernelver/$RELEASE/g; s/\\\${kernelver}/$RELEASE/g"
 }
 
 # The certificate of the key that DKMS signs with; it makes one when it first signs.
@@ -86,4 +87,39 @@ check_signatures()
 	*'already enrolled'*) ;;
 	*)	skip "$demand and the kernel does not know DKMS' key: mokutil --import $key, reboot and enrol it, then dkms install kvm-lifecycle/$VERSION -k $RELEASE" ;;
 	esac
+}
+
+# What DKMS signs with.  $signer is empty where it signs nothing.
+find_signer()
+{
+	signer=$(framework sign_file)
+	signer=${signer:-$HEADERS/scripts/sign-file}
+	private=$(framework mok_signing_key)
+	private=${private:-$DKMS/mok.key}
+	hash=$(sed -n 's/^CONFIG_MODULE_SIG_HASH="\(.*\)"/\1/p' "$HEADERS/.config")
+	[ -n "$hash" ] && [ -x "$signer" ] && [ -f "$(certificate)" ] || signer=
+	case $private in
+	pkcs11:*) ;;
+	*)	[ -f "$private" ] || signer= ;;
+	esac
+}
+
+# sign FILE
+sign()
+{
+	find_signer
+	[ -z "$signer" ] || "$signer" "$hash" "$private" "$(certificate)" "$1"
+}
+
+# may_load FILE: it is signed, or need not be.
+may_load()
+{
+	find_signer
+	[ -n "$signer$demand" ] || return 0
+	case $1 in
+	*.xz)	xz -dc "$1" ;;
+	*.zst)	zstd -dcq "$1" ;;
+	*.gz)	gzip -dc "$1" ;;
+	*)	cat "$1" ;;
+	esac | tail -n 1 | grep -aq '~Module signature appended~$'
 }

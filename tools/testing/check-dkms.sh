@@ -13,6 +13,9 @@ no_settings
 
 RELEASE=7.3.4+t-amd64
 SOURCE="linux-source-7.3"
+DKMS=$WORK/root/var/lib/dkms/kvm-lifecycle
+BUILT=$DKMS/0.1/$RELEASE/x86_64
+ACTIVE=$DKMS/kernel-$RELEASE-x86_64
 
 # Installed files must be as they were, after any build.
 state()
@@ -52,8 +55,12 @@ fakes()
 		[ ! -s "$WORK/dkms.log" ]
 	END
 	fake uname <<-END
-		echo $RELEASE
+		case \$1 in
+		-m)	echo x86_64 ;;
+		*)	echo $RELEASE ;;
+		esac
 	END
+	fake strip </dev/null
 	PATH=$WORK/bin:$PATH
 }
 
@@ -149,7 +156,7 @@ project()
 # build ACTION: as dkms.conf has DKMS call it.
 build()
 {
-	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" "$1" "$RELEASE" "$lib/build"
+	setsid env STEP_AT="${at:-}" STEP_DOES="${does:-}" KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" "$1" "$RELEASE" "$lib/build" x86_64
 }
 
 # skips NAME REGEXP ACTION: status 77 and one sentence; installed files are left alone.
@@ -374,20 +381,184 @@ series()
 	project
 }
 
-# dkms 3.2 archives the distribution's modules.
-put_back()
+# A command of the host that does something else when it is the step number $STEP_AT of an
+# installation: it is killed with all that runs, or fails, having done a part of its work.
+step_of()
+{
+	real=$(command -v "$1")
+	[ "$1" != sync ] || real=true
+	fake "$1" <<-END
+		[ -z "\${STEP_AT:-}" ] || {
+			echo "$1 \$*" >>"$WORK/steps"
+			[ "\$(wc -l <"$WORK/steps")" -ne "\$STEP_AT" ] || {
+				case $1 in
+				cp)	head -c 5 "\$1" >"\$2/\${1##*/}" ;;
+				rm)	find "\$2" -type f | head -n 1 | xargs -r $real ;;
+				esac
+				[ "\$STEP_DOES" != kill ] || kill -KILL 0
+				exit 1
+			}
+		}
+		exec $real "\$@"
+	END
+}
+
+# built: the modules as DKMS keeps them.
+built()
 {
 	x86_kernel
-	before=$(state)
-	originals=$WORK/root/var/lib/dkms/kvm-lifecycle/original_module/$RELEASE/x86_64
-	mkdir -p "$originals"
-	for module in "$lib"/kernel/arch/x86/kvm/*; do
-		echo "$module" >"$originals/${module##*/}.origin"
-		mv "$module" "$originals/"
+	project
+	OURS=$lib/updates/kvm-lifecycle
+	mkdir -p "$BUILT/module"
+	for action in prepare compile; do
+		build "$action" >/dev/null 2>&1
 	done
-	accepts "the distribution's modules are put back" build installed
-	accepts 'as they were' test "$before" = "$(state)"
-	accepts 'and DKMS has none of them' test ! -e "${originals%/*/*}"
+	cp "$WORK/project/kvm_lifecycle.ko" "$BUILT/module/"
+	build keep
+}
+
+# dkms_install: as dkms install does it, and has done it if it succeeds.
+dkms_install()
+{
+	build stage || return
+	mkdir -p "$lib/updates/dkms"
+	cp "$BUILT/module/kvm_lifecycle.ko" "$lib/updates/dkms/"
+	ln -sfn "0.1/$RELEASE/x86_64" "$ACTIVE"
+	build installed
+}
+
+# dkms_remove: as dkms uninstall does it.
+dkms_remove()
+{
+	rm -f "$ACTIVE" "$lib"/updates/dkms/*
+	rmdir "$lib/updates/dkms"
+	build removed
+}
+
+# The modules that the kernel's package brought are as they were, and of ours there is each or none.
+all_or_nothing()
+{
+	[ "$stock" = "$(cd "$lib/kernel" && find . -type f -exec sha256sum {} + | sort)" ] || return
+	[ ! -e "$OURS" ] || {
+		for module in kvm kvm-amd kvm-intel; do
+			cmp "$BUILT/kvm/$module.ko" "$OURS/$module.ko" || return
+		done
+	}
+}
+
+# each_step kill|fail COMMAND: whatever happens in the middle of it, all or nothing is installed,
+# and DKMS does not think otherwise, or the next installation is a whole one.
+each_step()
+{
+	rm -rf "$WORK/before"
+	cp -a "$WORK/root/lib/modules" "$WORK/before"
+	step=0 does=$1
+	while step=$((step + 1)); do
+		rm -rf "$WORK/root/lib/modules"
+		cp -a "$WORK/before" "$WORK/root/lib/modules"
+		: >"$WORK/steps"
+		at=$step
+		"$2" || :
+		at=
+		[ "$(wc -l <"$WORK/steps")" -ge "$step" ] || break
+		echo "step $step: $(tail -n 1 "$WORK/steps")"
+		all_or_nothing || return
+		if [ "$1" = fail ]; then
+			[ ! -e "$ACTIVE" ] || build whole || return
+		else
+			dkms_install && all_or_nothing && build whole || return
+			[ -z "$(find "$WORK/root/lib/modules" -name '.*')" ] || return
+		fi
+	done
+	[ "$step" -gt 3 ]
+}
+
+installation()
+{
+	for command in cp mv mkdir rm sync cmp rmdir; do
+		step_of "$command"
+	done
+	accepts 'installation: the modules are kept' built
+	stock=$(cd "$lib/kernel" && find . -type f -exec sha256sum {} + | sort)
+	before=$(state)
+	accepts 'installation' dkms_install
+	accepts 'installation: of each module' build whole
+	accepts "installation: none is where DKMS' copies go" test ! -e "$lib/updates/dkms/kvm.ko"
+	accepts 'removal: killed at each step' each_step kill dkms_remove
+	accepts 'removal' dkms_remove
+	accepts 'removal: all is as it was' test "$before" = "$(state)"
+	accepts 'installation: killed at each step' each_step kill dkms_install
+	accepts 'removal' dkms_remove
+	accepts 'installation: each step fails' each_step fail dkms_install
+
+	dkms_install >/dev/null
+	cp "$OURS/kvm.ko" "$WORK/kvm.ko"
+	echo >>"$OURS/kvm.ko"
+	accepts 'installation: a file that is another one' test "$(build whole || echo "$?")" = 1
+	dkms_remove
+	rm -r "$BUILT/kvm"
+	refuses 'installation: a build that is not whole' 'cannot be copied' build stage
+
+	built
+	head -c 100000 /dev/zero >>"$BUILT/kvm/kvm.ko"
+	if [ "$(id -u)" -eq 0 ]; then
+		small='mount -t tmpfs -o size=64k tmpfs "$1" && cp -r "$2/." "$1" && shift 2 && "$@" && exit
+			status=$? && [ -z "$(find "$0" -path "*kvm-lifecycle*")" ] && exit $status'
+		cp -r "$WORK/root/lib/modules" "$WORK/copy"
+		fake df <<-END
+			printf '\nroom 0 0 %s\n' \$((1024 * 1024))
+		END
+		refuses 'installation: a disk that becomes full' 'the modules of .* cannot be copied to .*: make room there, then dkms install' \
+			unshare -m sh -c "$small" "$WORK/root/lib/modules" "$WORK/root/lib/modules" "$WORK/copy" \
+			env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" stage "$RELEASE" "$lib/build" x86_64
+		rm "$WORK/bin/df"
+		for action in check stage; do
+			refuses "installation: a disk that is full ($action)" 'only 0 MiB are free in .*/lib/modules and 32 are needed: make room' \
+				unshare -m sh -c "$small" "$WORK/root/lib/modules" "$WORK/root/lib/modules" "$WORK/copy" \
+				env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-build.sh" "$action" "$RELEASE" "$lib/build" x86_64
+		done
+		rm -r "$WORK/copy"
+	else
+		skipped 'installation: a disk that is full' 'needs root to mount'
+	fi
+	rm "$WORK"/bin/cp "$WORK"/bin/mv "$WORK"/bin/mkdir "$WORK"/bin/rm "$WORK"/bin/sync "$WORK"/bin/cmp "$WORK"/bin/rmdir
+}
+
+# sign-file of the headers, which adds the mark that the kernel looks for.
+signer()
+{
+	mkdir -p "$headers/scripts"
+	{
+		echo '#!/bin/sh'
+		cat
+	} >"$headers/scripts/sign-file"
+	chmod +x "$headers/scripts/sign-file"
+	echo 'CONFIG_MODULE_SIG_HASH="sha256"' >>"$headers/.config"
+	: >"$WORK/root/var/lib/dkms/mok.pub"
+	: >"$WORK/root/var/lib/dkms/mok.key"
+}
+
+signing()
+{
+	built
+	accepts 'signing: no key, and nobody asks' build stage
+	built
+	signer <<-'END'
+		[ "$1" = sha256 ] && for file; do :; done && printf '~Module signature appended~\n' >>"$file"
+	END
+	build keep
+	refuses 'signing: one that DKMS has not signed' 'kvm_lifecycle\.ko is not signed: .*dkms unbuild .* && dkms install' build stage
+	printf '~Module signature appended~\n' | xz >"$BUILT/module/kvm_lifecycle.ko.xz"
+	rm "$BUILT/module/kvm_lifecycle.ko"
+	accepts 'signing: all of them' build stage
+	build removed
+	signer <<-'END'
+		case $5 in *kvm-amd.ko) echo no key; exit 1 ;; esac
+		printf '~Module signature appended~\n' >>"$5"
+	END
+	accepts 'signing: one fails' build keep
+	said 'signing: and it is said' 'cannot sign kvm-amd\.ko'
+	refuses 'signing: and nothing is installed' 'kvm-amd\.ko is not signed: ' build stage
 }
 
 # host MODULE=STATE...: the loaded modules.
@@ -486,10 +657,9 @@ conf()
 configuration()
 {
 	project
-	accepts 'dkms.conf: KVM on x86-64' test "$(conf "$RELEASE" x86_64 BUILT_MODULE_NAME)" = 'kvm_lifecycle kvm kvm-amd kvm-intel'
-	accepts 'dkms.conf: not on arm64' test "$(conf "$RELEASE" aarch64 BUILT_MODULE_NAME)" = kvm_lifecycle
+	accepts 'dkms.conf: DKMS installs no module of KVM' test "$(conf "$RELEASE" x86_64 BUILT_MODULE_NAME)" = kvm_lifecycle
 	accepts 'dkms.conf: the kernel that is named' test "$(conf 7.2.1-x x86_64 PRE_BUILD)" = \
-		'tools/dkms/dkms-build.sh prepare 7.2.1-x /nowhere'
+		'tools/dkms/dkms-build.sh prepare 7.2.1-x /nowhere x86_64'
 	pattern=$(conf "$RELEASE" x86_64 BUILD_EXCLUSIVE_KERNEL)
 	for base in $(bases); do
 		accepts "dkms.conf: $base" sh -c 'echo "$1.1-amd64" | grep -qE "$2"' sh "$(base_get "$base" series)" "$pattern"
@@ -523,7 +693,8 @@ project
 missing
 signatures
 series
-put_back
+installation
+signing
 status
 install
 configuration
