@@ -5,6 +5,7 @@
 # RELEASE, e.g. 7.3.4+deb13-amd64, with its HEADERS, e.g.
 # /lib/modules/7.3.4+deb13-amd64/build.
 #
+#   failed	has the same build failed before?  The reason is printed
 #   check	look for the prerequisites; changes nothing, and takes no time
 #   prepare	lay the source of KVM over links to the headers, and patch it
 #   compile	build, and check the modules against the kernel
@@ -47,9 +48,32 @@ MODULES='kvm:virt/kvm/kvm_main.c kvm-amd:arch/x86/kvm/svm/svm.c kvm-intel:arch/x
 
 skip()
 {
-	echo "kvm-lifecycle: $*" >&2
-	[ ! -d "$TOP/linux" ] || echo "kvm-lifecycle: $*" 2>/dev/null >"$REASON" || :
+	echo "$PROG: $*" >&2
+	[ "$ACTION" != prepare ] || echo "$PROG: $*" >"$REASON"
+	[ -z "${lasting:-}" ] || remember "$*"
 	exit 77
+}
+
+# The versions that a build is made of.
+versions()
+{
+	echo "kvm-lifecycle $VERSION linux $(version_of "linux-headers-$RELEASE")"
+}
+
+# remember SENTENCE: a build of the same would end the same.
+remember()
+{
+	mkdir -p "${RECORD%/*}"
+	{
+		versions
+		echo "$1"
+	} >"$RECORD.tmp"
+	mv "$RECORD.tmp" "$RECORD"
+}
+
+failed_before()
+{
+	[ "$(head -n 1 "$RECORD" 2>/dev/null)" = "$(versions)" ] && tail -n +2 "$RECORD"
 }
 
 # room FOLDER MIB: before anything is written.
@@ -165,13 +189,11 @@ hunks()
 # The same headers as links, which files of the source can replace one by one.
 overlay()
 {
-	rm -rf "$TOP/linux"
 	mkdir -p "$SRC" "$OBJ"
 	set -- $(patches)
 	[ $# -gt 0 ] || ! kvm || skip "patches/$BASE has nothing for the modules of $RELEASE"
 	files=$(series_paths "$@" </dev/null | grep -E "$PARTS") || :
 	rt_patches
-	room "$TOP" "$SPACE"
 	cp -as "$COMMON/." "$SRC"
 	cp -as "$(readlink -f "$HEADERS")/." "$OBJ"
 	rm "$OBJ/Makefile"
@@ -256,15 +278,17 @@ mark()
 
 prepare_source()
 {
+	rm -rf "$TOP/linux"
+	mkdir "$TOP/linux"
 	check_kernel
+	room "$TOP" "$SPACE"
 	if x86; then
 		overlay
 		! kvm || {
+			lasting=yes
 			apply
 			mark
 		}
-	else
-		mkdir -p "$TOP/linux"
 	fi
 	touch "$TOP/linux/prepared"
 }
@@ -295,6 +319,7 @@ compile_modules()
 		cat "$REASON" >&2
 		exit 77
 	}
+	trap 'compiled $?' EXIT
 	if kvm; then
 		make -C "$SRC" O="$OBJ" M="$SRC/arch/x86/kvm" -j"$(nproc)" modules
 		for module in $MODULES; do
@@ -308,6 +333,20 @@ compile_modules()
 		make -C "$HEADERS" M="$TOP" modules
 	fi
 	verify
+}
+
+# compiled STATUS: DKMS has the output in make.log until it builds for another kernel.
+compiled()
+{
+	if [ "$1" -eq 0 ]; then
+		rm -f "$RECORD" "$RECORD.log"
+	elif grep -qs 'No space left on device' "$TOP/make.log"; then
+		echo "$PROG: the disk is full: make room in $TOP, then $AGAIN" >&2
+	else
+		remember "the build failed, and the kernel keeps its own KVM: see $RECORD.log; once this is mended, $AGAIN"
+		cp "$TOP/make.log" "$RECORD.log" 2>/dev/null || :
+		echo "$PROG: $(failed_before)" >&2
+	fi
 }
 
 # DKMS strips, signs and compresses its own.
@@ -407,6 +446,7 @@ installed()
 }
 
 case $ACTION in
+failed)		failed_before ;;
 check)		check_kernel ;;
 prepare)	prepare_source ;;
 compile)	compile_modules ;;
@@ -415,5 +455,5 @@ stage)		stage ;;
 installed)	installed ;;
 whole)		whole ;;
 removed)	removed ;;
-*)		die "dkms-build.sh check|prepare|compile|keep|stage|installed|whole|removed RELEASE HEADERS [ARCH]" ;;
+*)		die "dkms-build.sh failed|check|prepare|compile|keep|stage|installed|whole|removed RELEASE HEADERS [ARCH]" ;;
 esac

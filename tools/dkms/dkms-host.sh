@@ -15,4 +15,6 @@ kernel_files()
 	# Ours, and where they are made: the rename from there is all of their installation.
 	OURS=$LIB/updates/kvm-lifecycle
 	STAGE=$ROOT/lib/modules/.kvm-lifecycle-$1
+	# A build that has failed: the versions that it was made of, the reason, and its log.
+	RECORD=$ROOT/var/lib/kvm-lifecycle/$1
 }

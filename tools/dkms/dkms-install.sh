@@ -14,12 +14,25 @@ TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
 
 [ ! -e "$ROOT/etc/dkms/no-autoinstall" ] || exit 0
 
+# build ACTION
+build()
+{
+	"$TOP/tools/dkms/dkms-build.sh" "$1" "$release" "$headers"
+}
+
+install_for()
+{
+	if dkms status -m kvm-lifecycle -v "$VERSION" -k "$release" | grep -q ': installed'; then
+		! build whole || return 0
+		dkms uninstall -m kvm-lifecycle -v "$VERSION" -k "$release" || :
+	fi
+	! build check >/dev/null 2>&1 || dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
+}
+
 for headers in "$ROOT"/lib/modules/*/build; do
 	release=$(basename "${headers%/build}")
 	[ -f "$headers/.config" ] || continue
-	dkms status -m kvm-lifecycle -v "$VERSION" -k "$release" | grep -q ': installed' ||
-		! "$TOP/tools/dkms/dkms-build.sh" check "$release" "$headers" >/dev/null 2>&1 ||
-		dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
+	install_for
 	# Loaded modules are never touched here; the next step is printed.
 	echo "kvm-lifecycle: $release: $("$TOP/tools/dkms/dkms-status.sh" -k "$release" | tail -n 1)"
 done

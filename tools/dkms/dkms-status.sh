@@ -22,7 +22,7 @@ while getopts k:q option; do
 done
 shift $((OPTIND - 1))
 [ $# -eq 0 ] || die "unknown argument $1: usage: $PROG [-q] [-k RELEASE]"
-LIB=$ROOT/lib/modules/$RELEASE
+kernel_files "$RELEASE"
 [ -d "$LIB" ] || die "there is no kernel $RELEASE in $ROOT/lib/modules: name one that is installed with -k"
 
 # file_of MODULE FOLDER
@@ -93,12 +93,8 @@ users()
 reason()
 {
 	why=$("$TOP/tools/dkms/dkms-build.sh" check "$RELEASE" "$LIB/build" 2>&1) || :
-	log=$ROOT/var/lib/dkms/kvm-lifecycle/$VERSION/build/make.log
-	if [ -z "$why" ] && grep -qsF "for kernel $RELEASE " "$log"; then
-		why=$(grep '^kvm-lifecycle: ' "$log" | tail -n 1)
-		why=${why:-the build failed, see $log}
-	fi
-	why=${why:-to build it, dkms install kvm-lifecycle/$VERSION -k $RELEASE}
+	[ -n "$why" ] || why=$("$TOP/tools/dkms/dkms-build.sh" failed "$RELEASE" "$LIB/build") ||
+		why="to build it, dkms install kvm-lifecycle/$VERSION -k $RELEASE"
 	echo "${why#kvm-lifecycle: }"
 }
 

@@ -13,6 +13,7 @@ no_settings
 
 RELEASE=7.3.4+t-amd64
 SOURCE="linux-source-7.3"
+LIB=$WORK/root/lib/modules/$RELEASE
 DKMS=$WORK/root/var/lib/dkms/kvm-lifecycle
 BUILT=$DKMS/0.1/$RELEASE/x86_64
 ACTIVE=$DKMS/kernel-$RELEASE-x86_64
@@ -47,12 +48,31 @@ fakes()
 	fake ischroot <<-END
 		[ -e "$WORK/chroot" ]
 	END
+	# As far as our scripts go.  A status of 10 or 101 is that of the real one.
 	fake dkms <<-END
-		[ "\$1" != status ] || exit 0
-		mkdir -p "$WORK/root/var/lib/dkms/kvm-lifecycle/0.1/build"
-		echo "DKMS make.log for kvm-lifecycle/0.1 for kernel $RELEASE (x86_64)" |
-			cat - "$WORK/dkms.log" >"$WORK/root/var/lib/dkms/kvm-lifecycle/0.1/build/make.log"
-		[ ! -s "$WORK/dkms.log" ]
+		build()
+		{
+			KVM_LIFECYCLE_ROOT=$WORK/root "$WORK/project/tools/dkms/dkms-build.sh" \$1 $RELEASE "$LIB/build" x86_64
+		}
+		case \$1 in
+		--version)
+			echo dkms-3.2.2 ;;
+		status)	[ ! -e "$ACTIVE" ] || echo "kvm-lifecycle/0.1, $RELEASE, x86_64: installed" ;;
+		uninstall)
+			rm -f "$ACTIVE" "$LIB/updates/dkms/kvm_lifecycle.ko"
+			build removed ;;
+		install)
+			build prepare >"$WORK/make.log" 2>&1 || exit
+			echo built >>"$WORK/builds"
+			build compile >>"$WORK/project/make.log" 2>&1 || exit 10
+			mkdir -p "$BUILT/module" "$LIB/updates/dkms"
+			cp "$WORK/project/kvm_lifecycle.ko" "$BUILT/module/"
+			build keep
+			build stage || exit 101
+			cp "$BUILT/module/kvm_lifecycle.ko" "$LIB/updates/dkms/"
+			ln -sfn "0.1/$RELEASE/x86_64" "$ACTIVE"
+			build installed ;;
+		esac
 	END
 	fake uname <<-END
 		case \$1 in
@@ -615,43 +635,64 @@ status()
 		sh "$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh"
 }
 
+# dkms_install_sh: what apt runs for each package that brings source or headers.
+dkms_install_sh()
+{
+	env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
+}
+
+# compiler_says TEXT: and fails, as for a kernel that the series has not been tried with.
+compiler_says()
+{
+	printf 'modules: broken\nbroken: ; @echo "%s"; false\n' "$1" >>"$common/Makefile"
+}
+
 # dkms-install.sh, whose output a user of apt reads, and which never fails.
 install()
 {
 	x86_kernel
-	: >"$WORK/dkms.log"
-	for module in kvm kvm-amd kvm-intel; do
-		mkdir -p "$lib/updates/dkms"
-		printf 'srcversion=S1\nkvm_lifecycle=main KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
-	done
+	project
 	host kvm=stock kvm-amd=stock
 	mkdir -p "$WORK/root/sys/kernel/debug/kvm/123-4" "$WORK/root/sys/kernel/debug/kvm/124-4"
-	accepts 'install: a kernel that takes the modules' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
-	said 'install: says so' '^kvm-lifecycle: 7\.3\.4\+t-amd64: the patched KVM is installed and not loaded, and 2 VMs are running: '
-	rm -r "$lib/updates"
-	printf 'kvm-lifecycle: no reason\n' >"$WORK/dkms.log"
-	accepts 'install: a kernel that DKMS skips' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
-	said 'install: why' '^kvm-lifecycle: .*: no patched KVM is installed for this kernel: no reason$'
-	echo 'error: made up' >"$WORK/dkms.log"
-	accepts 'install: a build that fails' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
-	said 'install: where to look' 'installed for this kernel: the build failed, see .*/make\.log$'
+	accepts 'install: a kernel that takes the modules' dkms_install_sh
+	accepts 'install: takes all of them' build whole
+	echo >>"$LIB/updates/kvm-lifecycle/kvm.ko"
+	accepts 'install: modules that are not as they were built' dkms_install_sh
+	accepts 'install: are built again' build whole
+
+	x86_kernel
+	before=$(state)
+	compiler_says 'svm.c:1: error: made up'
+	accepts 'install: a build that fails' dkms_install_sh
+	said 'install: says so' '^kvm-lifecycle: .*: no patched KVM is installed .*: the build failed, .* keeps its own KVM: see .*; .*, dkms install'
+	accepts 'install: with the compiler on its side' grep -q 'svm\.c:1: error: made up' "$WORK/root/var/lib/kvm-lifecycle/$RELEASE.log"
+	accepts "install: and the distribution's KVM stays" test "$(echo "$before" | grep -v common/Makefile)" = "$(state | grep -v common/Makefile)"
+	accepts 'install: DKMS has none of ours' test ! -e "$ACTIVE"
+	sed -i '/^modules: broken/d' "$common/Makefile"
+	accepts 'install: by hand, once it is mended' dkms install
+	accepts 'install: the failure is forgotten' test ! -e "$WORK/root/var/lib/kvm-lifecycle/$RELEASE"
+
+	x86_kernel
+	compiler_says 'cc1: No space left on device'
+	accepts 'install: a disk that is full while it builds' dkms_install_sh
+	accepts 'install: says so' grep -q '^kvm-lifecycle: the disk is full: make room in ' "$WORK/project/make.log"
+	accepts 'install: and it is no failure of the kernel' test ! -e "$WORK/root/var/lib/kvm-lifecycle/$RELEASE"
 	: >"$WORK/root/etc/dkms/no-autoinstall"
-	accepts "install: nothing is done with DKMS' switch" \
-		test -z "$(KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh" 2>&1)"
+	accepts "install: nothing is done with DKMS' switch" test -z "$(dkms_install_sh 2>&1)"
 	rm "$WORK/root/etc/dkms/no-autoinstall"
 	packages 7.3.4-1 ''
-	accepts 'install: a kernel without source' env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-install.sh"
+	accepts 'install: a kernel without source' dkms_install_sh
 	said 'install: what to install' "^kvm-lifecycle: .*: no patched KVM is installed .*: apt install $SOURCE=7\.3\.4-1$"
 }
 
-# conf RELEASE ARCH NAME: a value of dkms.conf, as DKMS reads it.
+# conf RELEASE ARCH NAME [ACTION [VERSION]]: a value of dkms.conf, as this version of DKMS reads it.
 conf()
 {
-	fake dkms <<-'END'
-		echo dkms-3.2.2
+	fake dkms <<-END
+		echo dkms-${5:-3.2.2}
 	END
 	bash -c 'kernelver=$1 arch=$2 kernel_source_dir=/nowhere action=${5:-build}; . "$4"; eval "echo \"\${$3[*]}\""' \
-		conf "$1" "$2" "$3" "$WORK/project/dkms.conf"
+		conf "$1" "$2" "$3" "$WORK/project/dkms.conf" "${4:-build}"
 }
 
 configuration()
@@ -660,6 +701,10 @@ configuration()
 	accepts 'dkms.conf: DKMS installs no module of KVM' test "$(conf "$RELEASE" x86_64 BUILT_MODULE_NAME)" = kvm_lifecycle
 	accepts 'dkms.conf: the kernel that is named' test "$(conf 7.2.1-x x86_64 PRE_BUILD)" = \
 		'tools/dkms/dkms-build.sh prepare 7.2.1-x /nowhere x86_64'
+	for version in 3.0.10 3.2.2; do
+		accepts "dkms.conf: nothing is built in a kernel's own hook ($version)" 			test -z "$(conf "$RELEASE" x86_64 AUTOINSTALL autoinstall "$version")$(conf "$RELEASE" x86_64 AUTOINSTALL kernel_postinst "$version")"
+		accepts "dkms.conf: and removed in one ($version)" test "$(conf "$RELEASE" x86_64 AUTOINSTALL kernel_preinst "$version")" = yes
+	done
 	pattern=$(conf "$RELEASE" x86_64 BUILD_EXCLUSIVE_KERNEL)
 	for base in $(bases); do
 		accepts "dkms.conf: $base" sh -c 'echo "$1.1-amd64" | grep -qE "$2"' sh "$(base_get "$base" series)" "$pattern"

@@ -79,7 +79,7 @@ scripts()
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/virt/kvm/identity.sh" \
 		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
-		"$TOP/debian/kvm-lifecycle-dkms.postinst"
+		"$TOP"/debian/*.post*
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
 	accepts 'every file says its licence' all_have_spdx
