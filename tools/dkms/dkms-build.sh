@@ -412,8 +412,17 @@ whole()
 	done
 }
 
+# An initramfs with KVM would load its own before that of /lib/modules, or a part of it.
+refresh_initramfs()
+{
+	[ -n "$(initramfs_kvm)" ] || return 0
+	if ! depmod ${ROOT:+-b "$ROOT"} "$RELEASE" || ! update-initramfs -u -k "$RELEASE"; then
+		echo "$PROG: $INITRAMFS has another KVM than $LIB: update-initramfs -u -k $RELEASE" >&2
+	fi
+}
+
 # The distribution's are where they always were: all of ours go in one step.
-removed()
+take_away()
 {
 	[ ! -d "$OURS" ] || {
 		rm -rf "$STAGE.old"
@@ -433,15 +442,22 @@ put_in_place()
 	sync "$LIB/updates"
 }
 
+removed()
+{
+	take_away
+	refresh_initramfs
+}
+
 # DKMS does not look at the status of this one.
 installed()
 {
 	if put_in_place && whole; then
 		discard
+		refresh_initramfs
 		return
 	fi
 	rm -f "$LIB"/updates/dkms/kvm_lifecycle.ko* "$ACTIVE"
-	removed
+	take_away
 	die "the modules of $RELEASE could not be installed, and none of them is: make room in $ROOT/lib/modules, then $AGAIN"
 }
 

@@ -17,4 +17,13 @@ kernel_files()
 	STAGE=$ROOT/lib/modules/.kvm-lifecycle-$1
 	# A build that has failed: the versions that it was made of, the reason, and its log.
 	RECORD=$ROOT/var/lib/kvm-lifecycle/$1
+	INITRAMFS=$ROOT/boot/initrd.img-$1
+}
+
+# initramfs_kvm: the modules of KVM in the initramfs, which are loaded before /lib/modules is there.
+initramfs_kvm()
+{
+	[ -f "$INITRAMFS" ] || return 0
+	_list=$(lsinitramfs "$INITRAMFS" 2>/dev/null || lsinitrd "$INITRAMFS" 2>/dev/null) || return
+	echo "$_list" | grep -oE '[^[:space:]]*/kvm(-amd|-intel)?\.ko[.a-z0-9]*$' || :
 }

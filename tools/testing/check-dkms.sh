@@ -60,7 +60,8 @@ fakes()
 		status)	[ ! -e "$ACTIVE" ] || echo "kvm-lifecycle/0.1, $RELEASE, x86_64: installed" ;;
 		uninstall)
 			rm -f "$ACTIVE" "$LIB/updates/dkms/kvm_lifecycle.ko"
-			build removed ;;
+			build removed
+			depmod ;;
 		install)
 			build prepare >"$WORK/make.log" 2>&1 || exit
 			echo built >>"$WORK/builds"
@@ -71,7 +72,8 @@ fakes()
 			build stage || exit 101
 			cp "$BUILT/module/kvm_lifecycle.ko" "$LIB/updates/dkms/"
 			ln -sfn "0.1/$RELEASE/x86_64" "$ACTIVE"
-			build installed ;;
+			build installed
+			depmod ;;
 		esac
 	END
 	fake uname <<-END
@@ -81,6 +83,19 @@ fakes()
 		esac
 	END
 	fake strip </dev/null
+	fake depmod <<-END
+		cd "$LIB" && find updates kernel -name '*.ko*' 2>/dev/null |
+		awk '{ name = \$0; sub(/.*\//, "", name); sub(/\.ko.*/, "", name) } !seen[name]++ { print \$0 ": x" }' >modules.dep
+	END
+	fake lsinitramfs <<-END
+		cat "$WORK/initramfs" 2>/dev/null
+	END
+	fake lsinitrd <<-END
+		exit 127
+	END
+	fake update-initramfs <<-END
+		[ ! -e "$WORK/no-room" ] && sed -n 's#^\\(.*/kvm[^:]*\\):.*#usr/lib/modules/$RELEASE/\\1#p' "$LIB/modules.dep" >"$WORK/initramfs"
+	END
 	PATH=$WORK/bin:$PATH
 }
 
@@ -118,6 +133,7 @@ kernel_with()
 	for module in kvm kvm-amd kvm-intel; do
 		printf 'vermagic=%s SMP\n' "$RELEASE" >"$lib/kernel/arch/x86/kvm/$module.ko.xz"
 	done
+	depmod
 	packages 7.3.4-1 7.3.4-1
 	archive
 }
@@ -600,29 +616,41 @@ host()
 	done
 }
 
+# patched MODULE...: is installed.
+patched()
+{
+	mkdir -p "$lib/updates/kvm-lifecycle"
+	for module; do
+		printf 'srcversion=S1\nkvm_lifecycle=main KVM: Change\n' >"$lib/updates/kvm-lifecycle/$module.ko"
+	done
+	depmod
+}
+
 status()
 {
 	x86_kernel
 	packages 7.3.4-1 ''
 	host kvm=stock kvm-amd=stock
 	answers 'nothing is installed' 4 "no patched KVM is installed .* apt install $SOURCE=7\.3\.4-1"
-	mkdir -p "$lib/updates/dkms"
-	for module in kvm kvm-amd kvm-intel; do
-		printf 'srcversion=S1\nkvm_lifecycle=main KVM: Change\n' >"$lib/updates/dkms/$module.ko.xz"
-	done
+	answers 'and all is stock' 4 '^all of KVM +stock +stock +stock$'
+	patched kvm kvm-amd kvm-intel
 	host kvm=patched kvm-amd=patched
-	answers 'patched' 0 '^kvm-amd +patched +patched$'
-	answers 'not loaded' 0 '^kvm-intel +not loaded +patched$'
+	answers 'patched' 0 '^kvm-amd +patched +patched +patched$'
+	answers 'all of it' 0 '^all of KVM +patched +patched +patched$'
+	answers 'not loaded' 0 '^kvm-intel +not loaded +patched +patched$'
 	answers 'which patches' 0 '^patch main KVM: Change$'
 	host
-	answers 'nothing is loaded' 0 '^kvm +not loaded +patched$'
+	answers 'nothing is loaded' 0 '^all of KVM +- +patched +patched$'
 	host kvm=stock kvm-amd=stock
-	answers 'stock' 2 '^kvm +stock +patched$'
+	answers 'stock' 2 '^kvm +stock +patched +patched$'
 	answers 'how to reload' 2 'modprobe -r kvm-amd kvm && modprobe kvm-amd$'
+	host kvm=patched kvm-amd=stock
+	answers 'mixed' 2 '^all of KVM +mixed +patched +patched$'
+	answers 'how to reload all of it' 2 'modprobe -r kvm-amd kvm && modprobe kvm-amd$'
 	host kvm=older kvm-amd=older
-	answers 'an older build' 2 '^kvm +other +patched$'
+	answers 'an older build' 2 '^kvm +other +patched +patched$'
 	host kvm=foreign kvm-amd=foreign
-	answers "somebody else's" 2 '^kvm +other +patched$'
+	answers "somebody else's" 2 '^kvm +other +patched +patched$'
 	host kvm=stock kvm-intel=stock
 	echo 3 >"$WORK/root/sys/module/kvm_intel/refcnt"
 	answers 'in use' 3 '/dev/kvm is open: reload KVM or reboot when'
@@ -633,6 +661,74 @@ status()
 		env KVM_LIFECYCLE_ROOT="$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh" -k 1.0
 	accepts 'status: quietly' sh -c '[ -z "$(env KVM_LIFECYCLE_ROOT="$1" "$2" -q; [ $? -eq 3 ] || echo "$?")" ]' \
 		sh "$WORK/root" "$WORK/project/tools/dkms/dkms-status.sh"
+	rm "$lib/updates/kvm-lifecycle/kvm-amd.ko"
+	depmod
+	answers 'a part is installed' 5 '^all of KVM +stock +mixed +mixed$'
+	answers 'and modprobe takes a part' 5 'modprobe does not take all of it: depmod '
+}
+
+# initramfs MODULE...: has these of the distribution's.
+initramfs()
+{
+	mkdir -p "$WORK/root/boot"
+	: >"$WORK/root/boot/initrd.img-$RELEASE"
+	for module; do
+		echo "usr/lib/modules/$RELEASE/kernel/arch/x86/kvm/$module.ko.xz"
+	done >"$WORK/initramfs"
+}
+
+initramfs_first()
+{
+	x86_kernel
+	project
+	host kvm=stock kvm-amd=stock
+	patched kvm kvm-amd kvm-intel
+	initramfs
+	answers 'an initramfs without KVM' 2 '^all of KVM +stock +patched +patched$'
+	initramfs kvm kvm-amd kvm-intel
+	answers 'an initramfs with another KVM' 5 '^all of KVM +stock +patched +stock$'
+	answers 'and a reboot would not help' 5 'the next boot loads another one from .*/initrd\.img-.*: update-initramfs -u -k '
+	initramfs kvm
+	answers 'an initramfs with a part of it' 5 '^all of KVM +stock +patched +mixed$'
+	rm "$WORK/initramfs"
+	answers 'an initramfs that cannot be read' 5 '^all of KVM +stock +patched +unknown$'
+	answers 'and by which command it can' 5 'cannot be told: apt install initramfs-tools-core'
+
+	built
+	initramfs kvm kvm-amd kvm-intel
+	accepts 'initramfs: installation' dkms_install
+	accepts 'initramfs: has our KVM now' test "$(grep -c /updates/kvm-lifecycle/ "$WORK/initramfs")" -eq 3
+	accepts 'initramfs: removal' dkms_remove
+	accepts "initramfs: has the distribution's again" test "$(grep -c /kernel/arch/x86/kvm/ "$WORK/initramfs")" -eq 3
+	: >"$WORK/no-room"
+	accepts 'initramfs: one that cannot be made' dkms_install
+	said 'initramfs: what to do then' 'has another KVM than .*: update-initramfs -u -k '
+	rm -r "$WORK/no-room" "$WORK/root/boot"
+}
+
+# The example of the manual, on a host that boots with another KVM each time.
+manual()
+{
+	sed -n '/^\.EX/,/^\.EE/p' "$TOP/tools/dkms/kvm-lifecycle-status.8" |
+		sed "/^\./d; s/\\\\-/-/g; s#/var/lib/#$WORK/example/#" >"$WORK/example.sh"
+	fake kvm-lifecycle-status <<-END
+		exit \$(cat "$WORK/answer")
+	END
+	fake systemctl <<-END
+		echo "\$1" >>"$WORK/boots"
+	END
+	fake modinfo <<-END
+		echo S1
+	END
+	: >"$WORK/boots"
+	for answer in 0 3 4 5 2 2 2; do
+		echo "$answer" >"$WORK/answer"
+		sh "$WORK/example.sh" >/dev/null 2>&1 || :
+	done
+	accepts "manual: the example reboots a host once" test "$(cat "$WORK/boots")" = reboot
+	sed -i s/S1/S2/ "$WORK/bin/modinfo"
+	sh "$WORK/example.sh"
+	accepts 'manual: and once more for the next build' test "$(wc -l <"$WORK/boots")" -eq 2
 }
 
 # dkms_install_sh: what apt runs for each package that brings source or headers.
@@ -741,6 +837,8 @@ series
 installation
 signing
 status
+initramfs_first
 install
 configuration
+manual
 report
