@@ -35,6 +35,8 @@ SRC=$TOP/linux/src OBJ=$TOP/linux/obj
 REASON=$TOP/linux/reason
 # The room that a build and an installation take, in MiB.
 SPACE=400 SPACE_LIB=32
+# A quarter of the CPUs compiles.
+JOBS=$((($(nproc) + 3) / 4))
 KERNEL_SOURCE=${KERNEL_SOURCE:-}
 PATCHES=${PATCHES:-all}
 
@@ -278,6 +280,7 @@ mark()
 
 prepare_source()
 {
+	behind_all
 	rm -rf "$TOP/linux"
 	mkdir "$TOP/linux"
 	check_kernel
@@ -315,22 +318,23 @@ verify()
 
 compile_modules()
 {
+	behind_all
 	[ -e "$TOP/linux/prepared" ] || {
 		cat "$REASON" >&2
 		exit 77
 	}
 	trap 'compiled $?' EXIT
 	if kvm; then
-		make -C "$SRC" O="$OBJ" M="$SRC/arch/x86/kvm" -j"$(nproc)" modules
+		make -C "$SRC" O="$OBJ" M="$SRC/arch/x86/kvm" -j"$JOBS" modules
 		for module in $MODULES; do
 			cp "$SRC/arch/x86/kvm/${module%:*}.ko" "$TOP/"
 		done
 	fi
 	# That of the modules which were just built; else it is the kernel's own.
 	if x86; then
-		make -C "$SRC" O="$OBJ" M="$TOP" KVML_KVM="$(! kvm || echo "$TOP")" modules
+		make -C "$SRC" O="$OBJ" M="$TOP" -j"$JOBS" KVML_KVM="$(! kvm || echo "$TOP")" modules
 	else
-		make -C "$HEADERS" M="$TOP" modules
+		make -C "$HEADERS" M="$TOP" -j"$JOBS" modules
 	fi
 	verify
 }

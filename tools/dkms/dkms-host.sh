@@ -27,3 +27,10 @@ initramfs_kvm()
 	_list=$(lsinitramfs "$INITRAMFS" 2>/dev/null || lsinitrd "$INITRAMFS" 2>/dev/null) || return
 	echo "$_list" | grep -oE '[^[:space:]]*/kvm(-amd|-intel)?\.ko[.a-z0-9]*$' || :
 }
+
+# behind_all: guests come first, and so does whoever waits for this host.
+behind_all()
+{
+	renice -n 19 -p $$ >/dev/null 2>&1 || :
+	ionice -c 3 -p $$ 2>/dev/null || :
+}

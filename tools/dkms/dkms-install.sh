@@ -26,9 +26,11 @@ install_for()
 		! build whole || return 0
 		dkms uninstall -m kvm-lifecycle -v "$VERSION" -k "$release" || :
 	fi
-	! build check >/dev/null 2>&1 || dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
+	! build check >/dev/null 2>&1 || build failed >/dev/null ||
+		dkms install -m kvm-lifecycle -v "$VERSION" -k "$release" || :
 }
 
+behind_all
 for headers in "$ROOT"/lib/modules/*/build; do
 	release=$(basename "${headers%/build}")
 	[ -f "$headers/.config" ] || continue

@@ -63,8 +63,8 @@ fakes()
 			build removed
 			depmod ;;
 		install)
+			echo "\$*" >>"$WORK/builds"
 			build prepare >"$WORK/make.log" 2>&1 || exit
-			echo built >>"$WORK/builds"
 			build compile >>"$WORK/project/make.log" 2>&1 || exit 10
 			mkdir -p "$BUILT/module" "$LIB/updates/dkms"
 			cp "$WORK/project/kvm_lifecycle.ko" "$BUILT/module/"
@@ -781,6 +781,56 @@ install()
 	said 'install: what to install' "^kvm-lifecycle: .*: no patched KVM is installed .*: apt install $SOURCE=7\.3\.4-1$"
 }
 
+# told_to_build NUMBER: so often has DKMS been told to build since the kernel came.
+told_to_build()
+{
+	dkms_install_sh && [ "$(wc -l <"$WORK/builds")" -eq "$1" ]
+}
+
+again()
+{
+	x86_kernel
+	project
+	: >"$WORK/builds"
+	compiler_says 'svm.c:1: error: made up'
+	accepts 'again: a build that fails' told_to_build 1
+	accepts 'again: is not tried once more' told_to_build 1
+	said 'again: and why' 'the build failed, .*; once this is mended, dkms install'
+	sed -i 's/^PACKAGE_VERSION=.*/PACKAGE_VERSION="0.2"/' "$WORK/project/dkms.conf"
+	accepts 'again: but with the next version of the package' told_to_build 2
+	sed -i 's/7\.3\.4-1/7.3.4-2/' "$WORK/packages"
+	accepts 'again: and of the kernel' told_to_build 3
+	accepts 'again: and then not' told_to_build 3
+	dkms install >/dev/null 2>&1 || :
+	accepts 'again: by hand it always is' test "$(wc -l <"$WORK/builds")" -eq 4
+
+	sed -i 's/^one$/another/' "$WORK/source/virt/kvm/kvm_main.c"
+	x86_kernel
+	project
+	: >"$WORK/builds"
+	accepts 'again: a patch that does not apply' told_to_build 1
+	accepts 'again: is not tried once more' told_to_build 1
+	said 'again: and why' 'main does not apply to '
+	rm -rf "$WORK/source"
+}
+
+# The priority of a build.
+priority()
+{
+	x86_kernel
+	project
+	printf 'modules: priority\npriority: ; @echo "nice $$(nice), $$(ionice), $(MAKEFLAGS)" >%s\n' "$WORK/priority" >>"$common/Makefile"
+	fake nproc <<-'END'
+		echo 8
+	END
+	build prepare >/dev/null 2>&1
+	accepts 'priority: a build' build compile
+	cp "$WORK/priority" "$WORK/output"
+	said 'priority: is behind all processes and disk accesses' '^nice 19, idle'
+	said 'priority: on a quarter of the CPUs' ' -j2( |$)'
+	rm "$WORK/bin/nproc"
+}
+
 # conf RELEASE ARCH NAME [ACTION [VERSION]]: a value of dkms.conf, as this version of DKMS reads it.
 conf()
 {
@@ -839,6 +889,8 @@ signing
 status
 initramfs_first
 install
+again
+priority
 configuration
 manual
 report
