@@ -536,6 +536,17 @@ others_tests()
 	accepts 'kit: a look that fails' env PATH="$WORK/kit:$PATH" sh -c '. "$0"; others_use_kvm && echo "$VMS"' "$WORK/kit/vms.sh"
 	said 'kit: counts as somebody' '^perhaps somebody, since it cannot be told \(ls: /proc/9/fd: Permission denied\)$'
 	rm "$WORK/kit/ls"
+	# A part of the look that cannot be started, or is killed, says nothing.
+	for program in ls sed awk sort; do
+		printf '#!/bin/sh\nexit 1\n' >"$WORK/kit/$program"
+		chmod +x "$WORK/kit/$program"
+		for look in others_use_kvm others_came; do
+			accepts "kit: a look without $program, $look" env PATH="$WORK/kit:$PATH" WORK=/ours \
+				sh -c '. "$0"; "$1" && echo "$VMS"' "$WORK/kit/vms.sh" "$look"
+			said 'kit: counts as somebody' '^perhaps somebody, since it cannot be told '
+		done
+		rm "$WORK/kit/$program"
+	done
 	ln -s 'pid:[4026532999]' "$KIT_PROC/self/ns/pid"
 	accepts 'kit: in a container' vms others_use_kvm
 	said 'kit: counts as somebody' '^perhaps somebody, .*outside of this container'
@@ -554,12 +565,21 @@ others_tests()
 	said 'kit: is theirs' '^vmm \(process 31\)$'
 	rm "$KIT_PROC/31/exe"
 	accepts 'kit: who is about to be gone' nobody_has_vms others_came
+	# No error of this one is that there is none.
+	ln -s exe "$KIT_PROC/31/exe"
+	accepts 'kit: whose program cannot be looked at' vms others_came
+	said 'kit: is not about to be gone' '^vmm \(process 31\)$'
 	rm -r "$KIT_PROC"/3?
 	mkdir -p "$KIT_SYS/module/kvm/holders/kvm_lifecycle" "$KIT_SYS/module/kvm/holders/kvm_one"
 	echo 1 >"$KIT_SYS/module/kvm/holders/kvm_lifecycle/refcnt"
 	accepts 'kit: the count of kvm_lifecycle' nobody_has_vms others_use_kvm
 	echo 1 >"$KIT_SYS/module/kvm/holders/kvm_one/refcnt"
 	accepts 'kit: the count of a module' vms others_use_kvm
+	said 'kit: counts as somebody' '^whoever uses kvm_one$'
+	rm "$KIT_SYS/module/kvm/holders/kvm_one/refcnt"
+	accepts 'kit: a kernel that does not count' nobody_has_vms others_use_kvm
+	mkdir "$KIT_SYS/module/kvm/holders/kvm_one/refcnt"
+	accepts 'kit: a count that cannot be read' vms others_use_kvm
 	said 'kit: counts as somebody' '^whoever uses kvm_one$'
 	rm -r "$KIT_SYS/module"
 	mv "$KIT_PROC/self" "$KIT_PROC/elsewhere"

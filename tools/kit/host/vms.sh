@@ -7,27 +7,34 @@
 KIT_PROC=${KIT_PROC:-/proc}
 KIT_SYS=${KIT_SYS:-/sys}
 
-# open_kvm: the processes that have KVM, a VM or a part of one open, a line each; and
-# after "!" why there may be more.
+# Lines of the functions below are processes; after "!", reasons why there may be more;
+# and after ".", looks that have come to their end.  A program that does not start or is
+# killed says nothing, hence the latter.
+
+# listed ARGUMENT...: ls; its errors come after all else, not in the middle of a line.
+# That something has gone meanwhile is none.
+listed()
+{
+	{
+		_errors=$(ls "$@" 2>&1 >&3 | sed -e '/No such file or directory$/d' -e '/No such process$/d') ||
+			_errors='the errors of ls are lost'
+		[ -z "$_errors" ] || echo "!$_errors"
+	} 3>&1
+}
+
+# open_kvm: the processes that have KVM, a VM or a part of one open.
 open_kvm()
 {
-	# Errors come after all else, not in the middle of a line.  That a process has gone
-	# meanwhile is none.
-	{
-		_errors=$(ls -l "$KIT_PROC/self/fd" "$KIT_PROC"/[0-9]*/fd 2>&1 >&3 |
-			sed -e '/No such file or directory$/d' -e '/No such process$/d')
-		[ -z "$_errors" ] || echo "!$_errors"
-	} 3>&1 | awk '
+	listed -l "$KIT_PROC/self/fd" "$KIT_PROC"/[0-9]*/fd | awk '
 	/^\/.*\/fd:$/ { n = split($0, part, "/"); pid = part[n - 1]; seen[pid] = 1 }
 	/ -> (\/dev\/kvm|anon_inode:\[?kvm.*)$/ && pid != "self" && !found[pid]++ { print pid }
 	/^!/
-	END { if (!("self" in seen)) print "!no process can be seen" }
+	END { print "self" in seen ? ".processes" : "!no process can be seen" }
 	'
 	# In a container only its own processes can be seen.
 	case $(ls -l "$KIT_PROC/self/ns/pid" 2>/dev/null) in
 	''|*'pid:[4026531836]')	;;
-	*)	ls -d "$KIT_SYS/kernel/debug/kvm" >/dev/null 2>&1 ||
-		echo '!the processes outside of this container cannot be seen' ;;
+	*)	[ -d "$KIT_SYS/kernel/debug/kvm" ] || echo '!the processes outside of this container cannot be seen' ;;
 	esac
 }
 
@@ -35,37 +42,62 @@ open_kvm()
 # process has anything open that can be seen.
 made_vms()
 {
-	for _vm in "$KIT_SYS"/kernel/debug/kvm/[0-9]*-*; do
-		[ ! -d "$_vm" ] || echo "${_vm##*/}" | cut -d- -f1
-	done
+	_vms=$KIT_SYS/kernel/debug/kvm
+	if [ ! -d "$_vms" ]; then
+		echo .debugfs
+		return
+	fi
+	listed -a "$_vms" | awk -F- '
+	$0 == "." { seen = 1 }
+	/^[0-9]+-/ { print $1 }
+	/^!/
+	END { print seen ? ".debugfs" : "!no VM can be seen" }
+	'
 }
 
-# is_ours PID: it is of this run, whose WORK all of its processes have, or is about to be gone.
+# is_ours PID: it is of this run, whose WORK all of its processes have, or is about to be
+# gone: it has no program any more.
 is_ours()
 {
-	tr '\0' '\n' 2>/dev/null <"$KIT_PROC/$1/environ" | grep -qxF "WORK=$WORK" || [ ! -e "$KIT_PROC/$1/exe" ]
+	tr '\0' '\n' 2>/dev/null <"$KIT_PROC/$1/environ" | grep -qxF "WORK=$WORK" ||
+		case $(ls -L "$KIT_PROC/$1/exe" 2>&1) in
+		*': No such file or directory'|*': No such process') ;;
+		*)	return 1 ;;
+		esac
 } 2>/dev/null
 
 not_ours()
 {
 	while read -r _pid; do
 		case $_pid in
-		!*)	echo "$_pid" ;;
+		[!0-9]*) echo "$_pid" ;;
 		*)	is_ours "$_pid" || echo "$_pid" ;;
 		esac
 	done
 }
 
-# named: such lines, in words.
+# named: such lines, in words; or "nobody".
 named()
 {
 	sort -u | while read -r _pid; do
 		case $_pid in
+		.*)	echo "$_pid" ;;
 		!*)	echo "perhaps somebody, since it cannot be told (${_pid#!})" ;;
 		*)	_name=$(tr -cd ' -~' 2>/dev/null <"$KIT_PROC/$_pid/comm") || _name='a VM is left'
 			echo "$_name (process $_pid)" ;;
 		esac
-	done 2>/dev/null | awk '{ printf "%s%s", separator, $0; separator = ", " }'
+	done 2>/dev/null | awk '
+	/^\./ { looks++; next }
+	{ printf "%s%s", separator, $0; separator = ", " }
+	END { if (!separator && looks == 2) print "nobody" }
+	'
+}
+
+# anybody: whether $VMS is not "nobody".  If it is empty, the looks have not come to their end.
+anybody()
+{
+	: "${VMS:=perhaps somebody, since it cannot be told (the look fails)}"
+	[ "$VMS" != nobody ]
 }
 
 # others_use_kvm: sets $VMS.  To be called before this run itself uses KVM.  The count
@@ -73,17 +105,18 @@ named()
 others_use_kvm()
 {
 	VMS=$({ open_kvm; made_vms; } | named)
+	! anybody || return 0
 	for _module in "$KIT_SYS"/module/kvm/holders/*; do
-		[ "${_module##*/}" != kvm_lifecycle ] || continue
-		[ -n "$VMS" ] || [ "$(cat "$_module/refcnt" 2>/dev/null || echo 0)" -eq 0 ] ||
-			VMS="whoever uses ${_module##*/}"
+		if [ "${_module##*/}" != kvm_lifecycle ] && [ -e "$_module/refcnt" ]; then
+			[ "$(cat "$_module/refcnt" 2>/dev/null)" = 0 ] || VMS="whoever uses ${_module##*/}"
+		fi
 	done
-	[ -n "$VMS" ]
+	anybody
 }
 
 # others_came: the same during a run.  A VM whose maker is gone was left by a test.
 others_came()
 {
 	VMS=$({ open_kvm; made_vms; } | not_ours | named)
-	[ -n "$VMS" ]
+	anybody
 }
