@@ -66,14 +66,25 @@ on_host()
 				interrupt
 			}
 
-			# ... or parameters of KVM.
-			parameters()
+			# ... or parameters of KVM; or killed there, and its guardian takes its time.
+			changed()
 			{
 				cat /sys/module/kvm/parameters/* >../parameters 2>/dev/null
 				while cat /sys/module/kvm/parameters/* 2>/dev/null | cmp -s - ../parameters; do
 					sleep 0.2
 				done
+			}
+
+			parameters()
+			{
+				changed
 				interrupt
+			}
+
+			killed()
+			{
+				changed
+				kill -KILL $(cat ../pid)
 			}
 
 			# Again and again, as an impatient user does, until the run has ended.
@@ -113,6 +124,9 @@ on_host()
 				got=$?
 				kill $meanwhile 2>/dev/null
 				wait $meanwhile
+				for pass in 1 2 3 4 5 6; do
+					! ls -d /tmp/tmp.* >/dev/null 2>&1 || sleep 10
+				done
 				[ -e results ] || echo "@ $name has done nothing"
 				state >../after
 				[ "$got" = "$want" ] && echo "@ $name ends as it must" || echo "@ $name exit status $got"
@@ -166,6 +180,8 @@ amd_hosts()
 		chmod +x kvm/xen_evtchn_target_test
 		MEANWHILE=parameters
 		kit parameters 130 --parameters -t xen_evtchn_target_test -t vcpu_index_test
+		MEANWHILE=killed
+		kit killed 137 --parameters -t xen_evtchn_target_test -t vcpu_index_test
 		mv ../xen_evtchn_target_test kvm/
 		kit kept 0 --unsafe -t vcpu_lifecycle_stress
 	EOT
@@ -331,6 +347,7 @@ amd_judged()
 	in_file 'amd: skipped with one for another kernel' amd/other_module/summary.txt "kvm_lifecycle\.ko in the kit's folder is for 9"
 	in_file 'amd: skipped with AVIC off' amd/avic_off/summary.txt 'AVIC is off in kvm_amd: CPUID lacks AVIC: '
 	in_file 'amd: AVIC is on for the run' amd/avic_on/summary.txt '^kvm_amd: .*avic=Y'
+	in_file 'amd: a run that is killed leaves its report' amd/killed/kselftest.ktap '^Bail out! interrupted'
 	in_file 'amd: no /dev/kvm' amd.said '^run: there is no /dev/kvm: load KVM with --load-modules, or by modprobe kvm_amd$'
 }
 

@@ -78,7 +78,7 @@ scripts()
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/virt/kvm/identity.sh" \
-		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
+		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/guardian "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
 		"$TOP"/debian/*.post*
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
@@ -507,9 +507,12 @@ someone()
 # Whose VMs a kit sees, and that it does nothing beside them.
 others_tests()
 {
-	export KIT_PROC="$WORK/proc" KIT_SYS="$WORK/sys"
-	mkdir -p "$KIT_PROC/self/fd" "$KIT_PROC/self/ns" "$KIT_PROC/sys/kernel" "$KIT_PROC/sys/vm" "$KIT_SYS"
+	export KIT_PROC="$WORK/proc" KIT_SYS="$WORK/sys" KIT_DEV="$WORK/dev"
+	mkdir -p "$KIT_PROC/self/fd" "$KIT_PROC/self/ns" "$KIT_PROC/sys/kernel" "$KIT_PROC/sys/vm" "$KIT_SYS" "$KIT_DEV"
 	: >"$KIT_PROC/cmdline"
+	echo 'flags : fpu svm' >"$KIT_PROC/cpuinfo"
+	printf 'cgroup2 %s cgroup2 rw 0 0\n' "$WORK/cgroup" >"$KIT_PROC/mounts"
+	printf 'none %s %s rw 0 0\n' "$KIT_SYS/kernel/debug" debugfs "$KIT_SYS/kernel/tracing" tracefs >>"$KIT_PROC/mounts"
 	someone 10 editor /dev/null
 	accepts 'kit: nobody has VMs' nobody_has_vms others_use_kvm
 	someone 20 'one vmm' anon_inode:kvm-vm
@@ -601,6 +604,112 @@ others_tests()
 	echo 'quiet kasan.fault=report' >"$KIT_PROC/cmdline"
 }
 
+# machine_state: all files of the made-up machine that a run may change.
+machine_state()
+{
+	(cd "$WORK" && find sys cgroup proc/modules -exec ls -dF {} + && grep -ar '' sys cgroup proc/modules)
+}
+
+# A run on a made-up machine, on which the one test changes all that a run puts back, and
+# hangs.  Its commands for modules edit the list of them.
+machine()
+{
+	mkdir -p "$WORK/cgroup" "$KIT_SYS/module/kvm/parameters" "$KIT_SYS/module/kvm_amd/parameters" "$KIT_SYS/kernel/debug/failslab" \
+		"$KIT_SYS/kernel/tracing/instances"
+	echo memory >"$WORK/cgroup/cgroup.subtree_control"
+	echo 200000 >"$KIT_SYS/module/kvm/parameters/halt_poll_ns"
+	echo N >"$KIT_SYS/kernel/debug/failslab/task-filter"
+	ln -sf /dev/null "$KIT_DEV/kvm"
+	ln -sf /dev/null "$KIT_DEV/kmsg"
+	: >"$WORK/kit/splats"
+	mkdir "$WORK/commands"
+	printf '#!/bin/sh\n' | tee "$WORK/commands/dmesg" >"$WORK/commands/umount"
+	cat >"$WORK/commands/rmmod" <<-'EOT'
+		#!/bin/sh
+		echo "rmmod $*" >>"$KIT_PROC/commands"
+		sed -i "/^$1 /d" "$KIT_PROC/modules"
+	EOT
+	cat >"$WORK/commands/modprobe" <<-'EOT'
+		#!/bin/sh
+		echo "modprobe $*" >>"$KIT_PROC/commands"
+		sed -i "1i $1 1 0 - Live 0" "$KIT_PROC/modules"
+		echo "${2#avic=}" >"$KIT_SYS/module/kvm_amd/parameters/avic"
+	EOT
+	chmod +x "$WORK/commands"/*
+	cat >"$WORK/kit/run_kselftest.sh" <<-'EOT'
+		cd "$KIT/kvm"
+		"$KIT/one-test" 600 ./one_test
+	EOT
+	cat >"$WORK/kit/kvm/one_test" <<-'EOT'
+		#!/bin/sh
+		[ $# -eq 0 ] || exit
+		echo 0 >"$KIT_SYS/module/kvm/parameters/halt_poll_ns"
+		echo Y >"$KIT_SYS/kernel/debug/failslab/task-filter"
+		mkdir "$KIT_SYS/kernel/tracing/instances/kvm_alloc_1" "$(dirname "$KIT_SYS")/cgroup/kvm_vcpu_create_fault"
+		echo "kvm_lifecycle 1 0 - Live 0" >>"$KIT_PROC/modules"
+		rmmod kvm_amd
+		sleep 600 &
+		echo $! >"$KIT_PROC/left"
+		sleep 600
+	EOT
+}
+
+# Its modules, and AVIC is off.
+machine_modules()
+{
+	printf '%s 1 0 - Live 0\n' kvm_amd kvm >"$KIT_PROC/modules"
+	echo N >"$KIT_SYS/module/kvm_amd/parameters/avic"
+	rm -f "$KIT_PROC/commands" "$KIT_PROC/left"
+}
+
+# within SECONDS COMMAND...: it comes true.
+within()
+{
+	_tries=$(($1 * 5))
+	shift
+	until "$@"; do
+		_tries=$((_tries - 1))
+		[ "$_tries" -gt 0 ] || return
+		sleep 0.2
+	done
+}
+
+# ended_by SIGNAL|terminal: a run whose test is at work ends by this signal, or because its
+# terminal is gone; and the machine is as it was.
+ended_by()
+{
+	machine_modules
+	machine_state >"$WORK/before"
+	rm -rf "$WORK/tmp" "$WORK/kit/results"
+	mkdir "$WORK/tmp"
+	end=$1
+	set -- env PATH="$WORK/commands:$PATH" TMPDIR="$WORK/tmp" "$run" -p -m -t one_test -o "$WORK/kit/results"
+	if [ "$end" = terminal ]; then
+		end=KILL
+		script -qc "$*" /dev/null >"$WORK/said" 2>&1 &
+	else
+		# As a terminal starts it: in the background, a shell has it ignore two of them.
+		env --default-signal=INT,QUIT "$@" >"$WORK/said" 2>&1 &
+	fi
+	within 20 test -s "$KIT_PROC/left"
+	kill -"$end" $!
+	wait $! || :
+	within 20 rmdir "$WORK/tmp" 2>/dev/null
+	cat "$WORK/said"
+	machine_state | diff "$WORK/before" -
+}
+
+# What a run puts back, however it ends.
+machine_tests()
+{
+	machine
+	for way in INT QUIT HUP TERM KILL terminal; do
+		accepts "kit: ended by $way, the machine is as it was" ended_by $way
+		accepts "kit: ended by $way, no process is left" ended "$(cat "$KIT_PROC/left")"
+		accepts "kit: ended by $way, the report is there" grep -qx 'Bail out! interrupted' "$WORK/kit/results/kselftest.ktap"
+	done
+}
+
 # The errors of a kit before it touches anything, and its verdict on the output of tests.
 kit_tests()
 {
@@ -639,6 +748,7 @@ kit_tests()
 		cp -r "$WORK/kit/." "$WORK/a kit"
 		refuses 'kit: a space in the path' "^run: upstream's runner takes no space in a path: move " "$WORK/a kit/run"
 		refuses 'kit: a program is missing' '^run: this machine lacks setsid: install ' env PATH="$(path_without setsid)" "$run"
+		machine_tests
 		chmod -x "$WORK/kit/kvm/one_test"
 		refuses 'kit: programs that cannot be run' "^run: the kit's programs cannot be run in " "$run"
 		sed -i 's/=x86_64/=pdp11/' "$WORK/kit/about"
