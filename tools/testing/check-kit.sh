@@ -202,6 +202,11 @@ amd_hosts()
 		modprobe kvm_amd
 		kit avic_off 4 --unsafe -t svm_ga_log_test
 		kit avic_on 0 --unsafe --load-modules='avic=1 force_avic=1' -t amd_iommu_ga_log_test
+		ko=/lib/modules/$(uname -r)/kvm-amd.ko
+		mv $ko $ko.away
+		echo >$ko
+		kit other_file 2 --load-modules -t vcpu_index_test
+		mv $ko.away $ko
 		rmmod kvm_amd kvm irqbypass
 		kit no_kvm 2
 		kit loaded 0 --load-modules -t vcpu_index_test
@@ -348,6 +353,7 @@ amd_judged()
 	in_file 'amd: skipped with AVIC off' amd/avic_off/summary.txt 'AVIC is off in kvm_amd: CPUID lacks AVIC: '
 	in_file 'amd: AVIC is on for the run' amd/avic_on/summary.txt '^kvm_amd: .*avic=Y'
 	in_file 'amd: a run that is killed leaves its report' amd/killed/kselftest.ktap '^Bail out! interrupted'
+	in_file 'amd: a kvm_amd that might not come back stays' amd.said '^run: modprobe cannot be shown to load the kvm_amd that is loaded, '
 	in_file 'amd: no /dev/kvm' amd.said '^run: there is no /dev/kvm: load KVM with --load-modules, or by modprobe kvm_amd$'
 }
 

@@ -631,6 +631,10 @@ machine()
 	EOT
 	cat >"$WORK/commands/modprobe" <<-'EOT'
 		#!/bin/sh
+		if [ "$1" = -D ]; then
+			printf 'insmod %s \n' "$KIT_PROC/kvm.ko" "$KIT_PROC/kvm-amd.ko.xz"
+			exit
+		fi
 		echo "modprobe $*" >>"$KIT_PROC/commands"
 		sed -i "1i $1 1 0 - Live 0" "$KIT_PROC/modules"
 		echo "${2#avic=}" >"$KIT_SYS/module/kvm_amd/parameters/avic"
@@ -654,12 +658,23 @@ machine()
 	EOT
 }
 
-# Its modules, and AVIC is off.
+# Its modules, as they are loaded and as they are in files, and AVIC is off.
 machine_modules()
 {
 	printf '%s 1 0 - Live 0\n' kvm_amd kvm >"$KIT_PROC/modules"
 	echo N >"$KIT_SYS/module/kvm_amd/parameters/avic"
-	rm -f "$KIT_PROC/commands" "$KIT_PROC/left"
+	for _module in kvm kvm_amd; do
+		mkdir -p "$KIT_SYS/module/$_module/notes"
+		printf '\004\0\0\0 of %s' $_module >"$KIT_SYS/module/$_module/notes/.note.gnu.build-id"
+		{
+			echo before
+			cat "$KIT_SYS/module/$_module/notes/.note.gnu.build-id"
+			echo after
+		} >"$KIT_PROC/$_module"
+	done
+	mv "$KIT_PROC/kvm" "$KIT_PROC/kvm.ko"
+	xz -c "$KIT_PROC/kvm_amd" >"$KIT_PROC/kvm-amd.ko.xz"
+	rm -f "$KIT_PROC/kvm_amd" "$KIT_PROC/commands" "$KIT_PROC/left"
 }
 
 # within SECONDS COMMAND...: it comes true.
@@ -699,7 +714,7 @@ ended_by()
 	machine_state | diff "$WORK/before" -
 }
 
-# What a run puts back, however it ends.
+# What a run puts back, however it ends; and that it touches no module that it may lose.
 machine_tests()
 {
 	machine
@@ -708,6 +723,31 @@ machine_tests()
 		accepts "kit: ended by $way, no process is left" ended "$(cat "$KIT_PROC/left")"
 		accepts "kit: ended by $way, the report is there" grep -qx 'Bail out! interrupted' "$WORK/kit/results/kselftest.ktap"
 	done
+	accepts 'kit: where KVM is the one of the files, kvm_amd was unloaded' grep -qx 'rmmod kvm_amd' "$KIT_PROC/commands"
+
+	for module in kvm kvm_amd; do
+		machine_modules
+		echo another >>"$KIT_SYS/module/$module/notes/.note.gnu.build-id"
+		not_reloaded "a $module whose file is another one" $module
+		machine_modules
+		rm "$KIT_SYS/module/$module/notes/.note.gnu.build-id"
+		not_reloaded "a $module of which nothing is known" $module
+	done
+	machine_modules
+	rm "$KIT_PROC/kvm.ko"
+	not_reloaded 'a kvm without a file' kvm
+	machine_modules
+	echo >"$KIT_PROC/kvm-amd.ko.xz"
+	not_reloaded 'a kvm_amd that cannot be unpacked' kvm_amd
+}
+
+# not_reloaded NAME MODULE: no module is touched, since that one might not come back.
+not_reloaded()
+{
+	refuses "kit: $1" \
+		"^run: modprobe cannot be shown to load the $2 that is loaded, .*: boot the KVM that is installed, or run without --load-modules\$" \
+		env PATH="$WORK/commands:$PATH" "$run" -m --limit 21 -o "$WORK/kit/results"
+	accepts "kit: $1 stays" [ ! -e "$KIT_PROC/commands" ]
 }
 
 # The errors of a kit before it touches anything, and its verdict on the output of tests.
