@@ -809,6 +809,10 @@ kit_tests()
 	rm "$WORK/left_out"
 	refuses 'kit: no time is left for a test' '^1\.\.0 # SKIP the time for a run is over: ./run --test leaves, ' \
 		env KIT_DEADLINE=1 "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves
+	someone 40 vmm anon_inode:kvm-vm
+	refuses 'kit: others have come since the last test' '^1\.\.0 # SKIP others use KVM: vmm \(process 40\)$' \
+		"$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves
+	rm -r "$KIT_PROC/40"
 	refuses 'kit: a test that fails' '^took [0-9] s$' "$WORK/kit/in_kvm" "$WORK" "$one" 9 ./leaves fast
 	accepts 'kit: and what it leaves is ended' ended "$(cat "$WORK/left")"
 	refuses 'kit: a test that does not end' '^124$' \
