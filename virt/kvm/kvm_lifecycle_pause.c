@@ -19,8 +19,11 @@
 #define KVML_PAUSE_POINTS	16
 #define KVML_PAUSE_MAX_US	1000000
 #define KVML_PAUSE_MAX_HITS	1000	/* times the longest delay fits into 32 bits */
-/* Of one command in all: a task that never schedules may call a function again and again. */
-#define KVML_PAUSE_TOTAL_MAX_US	60000000
+/*
+ * Of one command in all: a task that never schedules may call a function again and again, and RCU
+ * takes a processor for stalled after 21 seconds, unless it is configured otherwise.
+ */
+#define KVML_PAUSE_TOTAL_MAX_US	20000000
 
 static atomic_t kvml_pauses = ATOMIC_INIT(0);
 

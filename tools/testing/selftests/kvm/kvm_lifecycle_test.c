@@ -37,7 +37,7 @@
 #define MAX_HITS		1000
 #define MAX_COUNT		1000000
 #define MAX_GAP_US		100000
-#define MAX_TOTAL_US		60000000
+#define MAX_TOTAL_US		20000000
 #define MAX_BUSY_US		5000000
 
 /* Longer than any command may be. */

@@ -62,7 +62,7 @@
 #define NR_STORMERS		2
 /* With a widened gap each wake-up takes longer than getting to a VM's vCPUs does. */
 #define STORM_PAUSE_US		50000
-#define STORM_PAUSE_HITS	1000
+#define STORM_PAUSE_HITS	400
 
 /* As large as an entry can name. */
 #define MAX_VM_ID		0xfffff
