@@ -60,10 +60,16 @@ struct kvml_iommu {
 /* There is one notifier in the system. */
 static struct kvml_iommu *kvml_iommu;
 
+/* The driver may end the thread, e.g. by an oops; then nobody else clears running. */
+static bool kvml_iommu_dead(struct kvml_iommu *s)
+{
+	return READ_ONCE(s->task->exit_state);
+}
+
 static bool kvml_iommu_running(struct kvml_iommu *s)
 {
 	/* Pairs with kvml_iommu_set_running(). */
-	return smp_load_acquire(&s->running);
+	return smp_load_acquire(&s->running) && !kvml_iommu_dead(s);
 }
 
 static void kvml_iommu_set_running(struct kvml_iommu *s, bool running)
@@ -268,12 +274,17 @@ static int kvml_iommu_write(void *state, char *cmd)
 	struct kvml_iommu *s = state;
 	unsigned int number;
 	char *field[2];
+	long left;
 	int n;
 
 	n = kvml_split(cmd, field, ARRAY_SIZE(field));
 	if (n == 1 && !strcmp(field[0], "stop")) {
 		WRITE_ONCE(s->stop, true);
-		return wait_event_killable(s->wait, !kvml_iommu_running(s));
+		do {
+			/* A thread that dies doesn't wake anybody up. */
+			left = wait_event_killable_timeout(s->wait, !kvml_iommu_running(s), HZ);
+		} while (!left);
+		return min(left, 0);
 	}
 	if (n == 1 && !strcmp(field[0], "unregister"))
 		return kvml_iommu_unregister(s);
@@ -294,6 +305,8 @@ static int kvml_iommu_write(void *state, char *cmd)
 	}
 	if (strcmp(field[0], "process") || !number || number > KVML_IOMMU_MAX_COUNT)
 		return -EINVAL;
+	if (kvml_iommu_dead(s))
+		return -ESRCH;
 	if (kvml_iommu_running(s))
 		return -EBUSY;
 	/* Older kernels call KVM's notifier even if KVM is gone. */
