@@ -7,6 +7,7 @@
 #include <linux/seq_file.h>
 
 struct kvm;
+struct kvm_vcpu;
 
 /*
  * A part is one file in debugfs.  All state belongs to the open file: close() undoes the work of
@@ -80,6 +81,7 @@ struct kvml_vm {
 int kvml_vm_get(const char *fd, struct kvml_vm *vm);
 int kvml_vm_select(struct kvml_vm *vm, char *cmd);
 void kvml_vm_put(struct kvml_vm *vm);
+int kvml_vcpu_find(struct kvm *kvm, int index, struct kvm_vcpu **vcpu);
 
 int kvml_split(char *cmd, char **field, int max);
 

@@ -196,6 +196,28 @@ void kvml_vm_put(struct kvml_vm *vm)
 }
 
 /**
+ * kvml_vcpu_find() - kvm_get_vcpu() as long as no vCPU comes or goes
+ * @kvm: the VM
+ * @index: any number
+ * @vcpu: the vCPU, which stays with its VM, or NULL
+ *
+ * For a negative index, older kernels look at index 0 even if no vCPU is online.  Without the lock
+ * that could be one whose creation fails, and that is freed.
+ *
+ * Return: 0, or -EINTR if a fatal signal arrives.
+ */
+int kvml_vcpu_find(struct kvm *kvm, int index, struct kvm_vcpu **vcpu)
+{
+	int ret = mutex_lock_killable(&kvm->lock);
+
+	if (ret)
+		return ret;
+	*vcpu = kvm_get_vcpu(kvm, index);
+	mutex_unlock(&kvm->lock);
+	return 0;
+}
+
+/**
  * kvml_split() - split a command at its spaces
  * @cmd: the command, is changed
  * @field: the fields

@@ -80,12 +80,9 @@ static int kvml_unlocked_call(const struct kvml_callee *callee, struct kvm *kvm,
 	if (callee->usable && !callee->usable())
 		return -ENOENT;
 
-	/* A vCPU that is online stays with its VM. */
-	ret = mutex_lock_killable(&kvm->lock);
+	ret = kvml_vcpu_find(kvm, index, &vcpu);
 	if (ret)
 		return ret;
-	vcpu = kvm_get_vcpu(kvm, index);
-	mutex_unlock(&kvm->lock);
 	if (!vcpu)
 		return -EINVAL;
 

@@ -293,12 +293,14 @@ static int kvml_get_vcpu_write(void *state, char *cmd)
 	if (ret)
 		return ret;
 
-	vcpu = kvm_get_vcpu(vm.kvm, index);
-	answer->asked = true;
-	answer->found = vcpu;
-	answer->vcpu_id = vcpu ? vcpu->vcpu_id : 0;
+	ret = kvml_vcpu_find(vm.kvm, index, &vcpu);
+	if (!ret) {
+		answer->asked = true;
+		answer->found = vcpu;
+		answer->vcpu_id = vcpu ? vcpu->vcpu_id : 0;
+	}
 	kvml_vm_put(&vm);
-	return 0;
+	return ret;
 }
 
 static int kvml_get_vcpu_show(struct seq_file *m, void *state)

@@ -31,6 +31,8 @@
 
 /* A function that the test can have called by its own task at any time. */
 #define PAUSED_FUNCTION		"kvm_dev_ioctl"
+/* One that KVM_CREATE_VCPU calls with kvm->lock held. */
+#define LOCKED_FUNCTION		"kvm_arch_vcpu_precreate"
 
 /* Documented bounds. */
 #define MAX_DELAY_US		1000000
@@ -346,6 +348,52 @@ TEST_F_TIMEOUT(lifecycle, get_vcpu, SUBTEST_TIMEOUT_S)
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%d 1", t->vm->fd));
 	expect_text(_metadata, fd, "none\n", "VM 1");
 	close(fd);
+}
+
+static void *create_vcpu_thread(void *arg)
+{
+	struct lifecycle_test *t = arg;
+
+	close(__vcpu_fd_create(t->vm, VCPU_ID + 1));
+	return NULL;
+}
+
+/*
+ * A vCPU that isn't online yet may be freed again, and a kernel may give it out for a negative
+ * index: it isn't asked while a vCPU comes or goes.
+ */
+TEST_F_TIMEOUT(lifecycle, get_vcpu_during_creation, SUBTEST_TIMEOUT_S)
+{
+	struct lifecycle_test *t = &self->t;
+	const char *missing = kvm_lifecycle_missing("pause");
+	struct pause_state p;
+	pthread_t thread;
+	int get, pause;
+	u64 start;
+
+	if (!missing)
+		missing = kvm_lifecycle_missing("get_vcpu");
+	if (missing)
+		SKIP(return, "%s", missing);
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "two CPUs are needed");
+
+	get = kvm_lifecycle_open(_metadata, "get_vcpu");
+	pause = kvm_lifecycle_open(_metadata, "pause");
+	pause_arm(pause, LOCKED_FUNCTION, 0, MAX_DELAY_US);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, create_vcpu_thread, t));
+	start = now_ms();
+	while (!pause_read(pause).hits)
+		ASSERT_FALSE(timed_out(start, WAIT_S));
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(get, "%d -1", t->vm->fd));
+	p = pause_read(pause);
+	EXPECT_EQ(1, p.done)
+		TH_LOG("get_vcpu was asked in the middle of KVM_CREATE_VCPU");
+
+	pthread_join(thread, NULL);
+	close(pause);
+	close(get);
 }
 
 #if defined(__x86_64__) || defined(__aarch64__)
