@@ -24,7 +24,7 @@ struct kvm_vcpu;
  *		without it: there a KVM that is loaded later can be any.
  * @kernel:	whether it relies on structures of the kernel itself, which is compared as well
  * @missing:	the piece that the running kernel lacks as a whole sentence, or NULL; may change
- *		whenever a module is loaded or unloaded
+ *		whenever a module is loaded or unloaded, and a NULL holds until then
  * @state_size:	bytes of zeroed memory that an open file gets as its state
  * @open:	can't assume that the result of missing() still holds
  * @show:	the whole picture, for each read from offset 0

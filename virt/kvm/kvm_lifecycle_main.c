@@ -296,6 +296,39 @@ struct kvml_file {
 	u64 state[];
 };
 
+/*
+ * The answers of missing() take probes, and each of these a grace period.  So a NULL is remembered
+ * until a module comes or goes, by the number of such events so far.  No other answer is: it may
+ * be a lack of memory.
+ */
+static atomic_t kvml_module_events = ATOMIC_INIT(1);
+static int kvml_not_missing[ARRAY_SIZE(kvml_table)];
+
+static int kvml_module_notify(struct notifier_block *nb, unsigned long state, void *data)
+{
+	atomic_inc(&kvml_module_events);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block kvml_module_nb = { .notifier_call = kvml_module_notify };
+
+static const char *kvml_ask_missing(const struct kvml_part *part)
+{
+	int events = atomic_read(&kvml_module_events);
+	const char *why;
+	int i = 0;
+
+	while (kvml_table[i] != part)
+		i++;
+	if (READ_ONCE(kvml_not_missing[i]) == events)
+		return NULL;
+
+	why = part->missing();
+	if (!why)
+		WRITE_ONCE(kvml_not_missing[i], events);
+	return why;
+}
+
 /* Why a part can't be used now, or NULL: then KVM is held, if the part uses it. */
 static const char *kvml_missing(const struct kvml_part *part, struct kvml_kvm *kvm)
 {
@@ -312,7 +345,7 @@ static const char *kvml_missing(const struct kvml_part *part, struct kvml_kvm *k
 	if (part->kvm && !kvm->loaded)
 		why = "KVM is not loaded";
 	else if (part->missing)
-		why = part->missing();
+		why = kvml_ask_missing(part);
 	if (why || !part->kvm)
 		kvml_kvm_put(kvm);
 	return why;
@@ -493,7 +526,7 @@ static int __init kvml_init(void)
 {
 	struct kvml_kvm kvm;
 	const char *why;
-	int i;
+	int i, ret;
 
 	/* KVM may be loaded later, and be another one each time: each file has its own check. */
 	why = kvml_kvm_get(&kvm, false);
@@ -509,6 +542,12 @@ static int __init kvml_init(void)
 	}
 	d_inode(kvml_root)->i_mode = S_IFDIR | 0700;
 
+	ret = register_module_notifier(&kvml_module_nb);
+	if (ret) {
+		debugfs_remove(kvml_root);
+		return ret;
+	}
+
 	for (i = 0; i < ARRAY_SIZE(kvml_table); i++)
 		debugfs_create_file(kvml_table[i]->name, kvml_table[i]->mode, kvml_root,
 				    (void *)kvml_table[i], &kvml_fops);
@@ -520,6 +559,7 @@ module_init(kvml_init);
 static void __exit kvml_exit(void)
 {
 	debugfs_remove(kvml_root);
+	unregister_module_notifier(&kvml_module_nb);
 }
 module_exit(kvml_exit);
 

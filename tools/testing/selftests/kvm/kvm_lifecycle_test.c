@@ -41,6 +41,10 @@
 #define MAX_GAP_US		100000
 #define MAX_TOTAL_US		20000000
 #define MAX_BUSY_US		5000000
+#define MAX_OPEN		64
+
+/* Called by each look for a function. */
+#define LOOK_FUNCTION		"register_kprobe"
 
 /* Longer than any command may be. */
 #define TOO_LONG		4096
@@ -259,6 +263,36 @@ TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
 	fd = kvm_lifecycle_open(_metadata, "parts");
 	expect_junk_refused(_metadata, fd, false);
 	expect_refused(_metadata, fd, EINVAL, "release");
+	close(fd);
+}
+
+/* A look for a function takes a probe, and that a grace period: it isn't taken for each read. */
+TEST_F_TIMEOUT(lifecycle, parts_are_known, SUBTEST_TIMEOUT_S)
+{
+	/* Those that are ready only if KVM, or the kernel, has a function. */
+	static const char * const looked_up[] = {
+		"trylock",
+#ifdef __x86_64__
+		"avic", "ga_log", "iommu",
+#endif
+	};
+	const char *missing = kvm_lifecycle_missing("pause");
+	int i, fd, hits, allowed = 0;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	/* What isn't there is looked for each time. */
+	for (i = 0; i < (int)ARRAY_SIZE(looked_up); i++)
+		allowed += kvm_lifecycle_available(looked_up[i]) ? 0 : 2;
+
+	fd = kvm_lifecycle_open(_metadata, "pause");
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "%s %d 1 %d", LOOK_FUNCTION, gettid(), MAX_HITS));
+	kvm_lifecycle_missing("pause");
+	hits = pause_read(fd).hits;
+	EXPECT_GE(allowed, hits)
+		TH_LOG("a read of parts has looked for %d functions, wanted %d at most", hits,
+		       allowed);
 	close(fd);
 }
 
