@@ -15,7 +15,6 @@ struct kvm_vcpu;
  * file never run at the same time.
  *
  * @name:	name of the file
- * @mode:	its permissions
  * @unsafe:	whether it needs the module parameter of that name
  * @absent:	the reason if the part isn't in this build at all, else NULL
  * @kvm:	whether it uses KVM, which must be loaded then; before each show(), read() and
@@ -33,7 +32,6 @@ struct kvm_vcpu;
  */
 struct kvml_part {
 	const char *name;
-	umode_t mode;
 	bool unsafe, kvm, kernel;
 	const char *absent;
 	const char *(*missing)(void);

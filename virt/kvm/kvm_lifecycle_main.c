@@ -9,6 +9,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/capability.h>
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/kallsyms.h>
@@ -18,6 +19,15 @@
 
 #include "kvm_lifecycle.h"
 
+/*
+ * Of all files, also of those that are only read: in lockdown mode, debugfs lets files through that
+ * nobody can write, and some of these arm probes.
+ */
+#define KVML_MODE	0600
+
+/* In the whole system: an open file has up to 80 KiB of memory, and three probes. */
+#define KVML_MAX_OPEN	64
+
 /* The longest command: a function's name and three numbers. */
 #define KVML_CMD_LEN	(KSYM_NAME_LEN + 64)
 
@@ -26,6 +36,7 @@ module_param_unsafe(unsafe, bool, 0444);
 MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, iommu, pause, unlocked); taints the kernel");
 
 static struct dentry *kvml_root;
+static atomic_t kvml_nr_open = ATOMIC_INIT(0);
 
 /**
  * kvml_module_get() - keep a module loaded
@@ -244,12 +255,11 @@ static int kvml_parts_show(struct seq_file *m, void *state);
 
 static const struct kvml_part kvml_parts = {
 	.name = "parts",
-	.mode = 0400,
 	.show = kvml_parts_show,
 };
 
 #define KVML_ABSENT(_name, _why) (&(const struct kvml_part) {		\
-	.name = (_name), .mode = 0600, .absent = (_why),		\
+	.name = (_name), .absent = (_why),				\
 })
 
 static const struct kvml_part *const kvml_table[] = {
@@ -422,16 +432,23 @@ static int kvml_open(struct inode *inode, struct file *file)
 	struct kvml_file *f;
 	int ret;
 
+	/* Root of a container owns the files as well, and may have no privilege. */
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (part != &kvml_parts && kvml_missing(part, &kvm))
 		return -EOPNOTSUPP;
 	ret = -EPERM;
 	if (part->unsafe && !unsafe)
 		goto err_put;
 
+	ret = -ENFILE;
+	if (!atomic_add_unless(&kvml_nr_open, 1, KVML_MAX_OPEN))
+		goto err_put;
+
 	ret = -ENOMEM;
 	f = kvzalloc(sizeof(*f) + part->state_size, GFP_KERNEL_ACCOUNT);
 	if (!f)
-		goto err_put;
+		goto err_uncount;
 	f->part = part;
 	mutex_init(&f->lock);
 
@@ -452,6 +469,8 @@ err_release:
 	single_release(inode, file);
 err_free:
 	kvfree(f);
+err_uncount:
+	atomic_dec(&kvml_nr_open);
 err_put:
 	kvml_kvm_put(&kvm);
 	return ret;
@@ -465,6 +484,7 @@ static int kvml_release(struct inode *inode, struct file *file)
 		f->part->close(f->state);
 	mutex_destroy(&f->lock);
 	kvfree(f);
+	atomic_dec(&kvml_nr_open);
 	return single_release(inode, file);
 }
 
@@ -549,7 +569,7 @@ static int __init kvml_init(void)
 	}
 
 	for (i = 0; i < ARRAY_SIZE(kvml_table); i++)
-		debugfs_create_file(kvml_table[i]->name, kvml_table[i]->mode, kvml_root,
+		debugfs_create_file(kvml_table[i]->name, KVML_MODE, kvml_root,
 				    (void *)kvml_table[i], &kvml_fops);
 	return 0;
 }

@@ -210,7 +210,6 @@ static void kvml_pause_close(void *state)
 
 const struct kvml_part kvml_pause = {
 	.name = "pause",
-	.mode = 0600,
 	.unsafe = true,
 	.state_size = sizeof(struct kvml_pause_point),
 	.close = kvml_pause_close,

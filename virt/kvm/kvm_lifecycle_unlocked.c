@@ -144,7 +144,6 @@ static int kvml_unlocked_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_unlocked = {
 	.name = "unlocked",
-	.mode = 0600,
 	.unsafe = true,
 	.kvm = true,
 	.state_size = sizeof(struct kvml_unlocked_calls),

@@ -148,7 +148,6 @@ static ssize_t kvml_vcpu_index_read(void *state, char __user *buf, size_t len)
 
 const struct kvml_part kvml_vcpu_index = {
 	.name = "vcpu_index",
-	.mode = 0400,
 	.kvm = true,
 	.state_size = sizeof(struct kvml_recorder),
 	.open = kvml_vcpu_index_open,
@@ -263,7 +262,6 @@ static int kvml_trylock_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_trylock = {
 	.name = "trylock",
-	.mode = 0400,
 	.kvm = true,
 	.missing = kvml_trylock_missing,
 	.state_size = sizeof(struct kvml_trylock_stat),
@@ -318,7 +316,6 @@ static int kvml_get_vcpu_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_get_vcpu = {
 	.name = "get_vcpu",
-	.mode = 0600,
 	.kvm = true,
 	.state_size = sizeof(struct kvml_get_vcpu_answer),
 	.show = kvml_get_vcpu_show,

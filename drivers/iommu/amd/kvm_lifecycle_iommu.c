@@ -334,7 +334,6 @@ static int kvml_iommu_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_iommu_part = {
 	.name = "iommu",
-	.mode = 0600,
 	.unsafe = true,
 	.kernel = true,
 	.missing = kvml_iommu_missing,

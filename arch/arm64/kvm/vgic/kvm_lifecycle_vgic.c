@@ -45,7 +45,6 @@ static int kvml_vgic_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_vgic = {
 	.name = "vgic",
-	.mode = 0600,
 	.kvm = true,
 	.state_size = sizeof(struct kvml_vgic_vm),
 	.close = kvml_vgic_close,

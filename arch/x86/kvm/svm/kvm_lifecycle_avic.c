@@ -117,7 +117,6 @@ static int kvml_avic_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_avic = {
 	.name = "avic",
-	.mode = 0600,
 	.kvm = true,
 	.missing = kvml_avic_missing,
 	.state_size = sizeof(struct kvml_avic_vm),

@@ -223,7 +223,6 @@ static int kvml_ga_log_show(struct seq_file *m, void *state)
 
 const struct kvml_part kvml_ga_log = {
 	.name = "ga_log",
-	.mode = 0600,
 	.unsafe = true,
 	.kvm = true,
 	.missing = kvml_avic_missing,

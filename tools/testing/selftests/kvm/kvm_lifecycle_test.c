@@ -16,7 +16,10 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+
+#include <linux/capability.h>
 
 #include "kselftest_harness.h"
 
@@ -54,20 +57,9 @@
 
 #define NOBODY			65534
 
-static const struct {
-	const char *name;
-	mode_t mode;
-} files[] = {
-	{ "parts", 0400 },
-	{ "vcpu_index", 0400 },
-	{ "trylock", 0400 },
-	{ "get_vcpu", 0600 },
-	{ "avic", 0600 },
-	{ "ga_log", 0600 },
-	{ "iommu", 0600 },
-	{ "vgic", 0600 },
-	{ "pause", 0600 },
-	{ "unlocked", 0600 },
+static const char * const files[] = {
+	"parts", "vcpu_index", "trylock", "get_vcpu", "avic", "ga_log", "iommu", "vgic", "pause",
+	"unlocked",
 };
 
 struct lifecycle_test {
@@ -196,44 +188,98 @@ static void expect_vm_checked(struct __test_metadata *_metadata, struct lifecycl
 	expect_refused_fmt(fd, EINVAL, "%d%s 0", t->vm->fd, after);
 }
 
-/* Root only, and each file is there whether or not this kernel has the part. */
-TEST_F_TIMEOUT(lifecycle, root_only, SUBTEST_TIMEOUT_S)
+static int become_nobody(void)
 {
-	char path[128];
-	struct stat st;
+	return setgid(NOBODY) || setuid(NOBODY) ? -errno : 0;
+}
+
+/* As root of a container: still the owner of the files. */
+static int lose_privilege(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data))
+		return -errno;
+	data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+	return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+/* A process that has done @give_up can open none of the files, with @err. */
+static void expect_none_opens(struct __test_metadata *_metadata, int (*give_up)(void), int err,
+			      const char *who)
+{
 	int i, status;
 	pid_t pid;
-
-	ASSERT_EQ(0, stat(KVM_LIFECYCLE_DIR, &st));
-	EXPECT_EQ(0700, st.st_mode & 0777);
-	EXPECT_EQ(0, st.st_uid);
-
-	for (i = 0; i < (int)ARRAY_SIZE(files); i++) {
-		snprintf(path, sizeof(path), KVM_LIFECYCLE_DIR "/%s", files[i].name);
-		ASSERT_EQ(0, stat(path, &st))
-			TH_LOG("%s: %s", path, strerror(errno));
-		EXPECT_EQ(files[i].mode, st.st_mode & 0777)
-			TH_LOG("%s: wanted mode %o, got %o", path, files[i].mode,
-			       st.st_mode & 0777);
-		EXPECT_EQ(0, st.st_uid);
-	}
 
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		if (setgid(NOBODY) || setuid(NOBODY))
+		if (give_up())
 			_exit(255);
 		for (i = 0; i < (int)ARRAY_SIZE(files); i++) {
-			if (__kvm_lifecycle_open(files[i].name) != -EACCES)
+			if (__kvm_lifecycle_open(files[i]) != -err)
 				_exit(i + 1);
 		}
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFEXITED(status));
+	ASSERT_NE(255, WEXITSTATUS(status));
 	EXPECT_EQ(0, WEXITSTATUS(status))
-		TH_LOG("a user other than root could open '%s'",
-		       files[max(WEXITSTATUS(status) - 1, 0) % ARRAY_SIZE(files)].name);
+		TH_LOG("%s could open '%s', or got another error than %s", who,
+		       files[max(WEXITSTATUS(status) - 1, 0)], strerror(err));
+}
+
+/*
+ * Root only, and each file is there whether or not this kernel has the part.  One that nobody may
+ * write could be opened in lockdown mode.
+ */
+TEST_F_TIMEOUT(lifecycle, root_only, SUBTEST_TIMEOUT_S)
+{
+	char path[128];
+	struct stat st;
+	int i;
+
+	ASSERT_EQ(0, stat(KVM_LIFECYCLE_DIR, &st));
+	EXPECT_EQ(0700, st.st_mode & 0777);
+	EXPECT_EQ(0, st.st_uid);
+
+	for (i = 0; i < (int)ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), KVM_LIFECYCLE_DIR "/%s", files[i]);
+		ASSERT_EQ(0, stat(path, &st))
+			TH_LOG("%s: %s", path, strerror(errno));
+		EXPECT_EQ(0600, st.st_mode & 0777)
+			TH_LOG("%s: wanted mode 600, got %o", path, st.st_mode & 0777);
+		EXPECT_EQ(0, st.st_uid);
+	}
+
+	expect_none_opens(_metadata, become_nobody, EACCES, "a user other than root");
+	expect_none_opens(_metadata, lose_privilege, EPERM, "root without CAP_SYS_ADMIN");
+}
+
+/* An open file takes memory, and probes in KVM's code. */
+TEST_F_TIMEOUT(lifecycle, open_limit, SUBTEST_TIMEOUT_S)
+{
+	int fds[MAX_OPEN + 1], nr, r = 0;
+
+	for (nr = 0; nr <= MAX_OPEN; nr++) {
+		r = __kvm_lifecycle_open("parts");
+		if (r < 0)
+			break;
+		fds[nr] = r;
+	}
+	EXPECT_EQ(-ENFILE, r)
+		TH_LOG("open number %d: wanted ENFILE, got %s", nr + 1, ret_name(r));
+	EXPECT_EQ(MAX_OPEN, nr);
+
+	close(fds[--nr]);
+	r = __kvm_lifecycle_open("parts");
+	EXPECT_LE(0, r)
+		TH_LOG("one was closed, and another one can't be opened: %s", ret_name(r));
+	close(r);
+	while (nr)
+		close(fds[--nr]);
 }
 
 /* For each part, the line in parts agrees with the result of open(). */
@@ -243,7 +289,7 @@ TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
 	const char *missing;
 
 	for (i = 1; i < (int)ARRAY_SIZE(files); i++) {
-		missing = kvm_lifecycle_missing(files[i].name);
+		missing = kvm_lifecycle_missing(files[i]);
 		if (missing) {
 			EXPECT_NE(NULL, strstr(missing, "unavailable: "))
 				TH_LOG("%s", missing);
@@ -252,10 +298,10 @@ TEST_F_TIMEOUT(lifecycle, parts, SUBTEST_TIMEOUT_S)
 			want = 0;
 		}
 
-		r = __kvm_lifecycle_open(files[i].name);
+		r = __kvm_lifecycle_open(files[i]);
 		fd = r;
 		EXPECT_EQ(want, min(r, 0))
-			TH_LOG("%s: %s", files[i].name, missing ?: "ready");
+			TH_LOG("%s: %s", files[i], missing ?: "ready");
 		if (fd >= 0)
 			close(fd);
 	}
