@@ -703,8 +703,8 @@ ended_by()
 		end=KILL
 		script -qc "$*" /dev/null >"$WORK/said" 2>&1 &
 	else
-		# As a terminal starts it: in the background, a shell has it ignore two of them.
-		env --default-signal=INT,QUIT "$@" >"$WORK/said" 2>&1 &
+		# As a terminal starts it: in the background, a shell has it ignore two of them, nohup one.
+		env --default-signal=INT,QUIT,HUP "$@" >"$WORK/said" 2>&1 &
 	fi
 	within 20 test -s "$KIT_PROC/left"
 	kill -"$end" $!
