@@ -125,7 +125,8 @@ def main():
 
     for name, text in (("proofs", "a line a proof: patch, host, test"), ("unproved", "patches without a proof or a reason"),
                        ("unfixed", "patches without a reason not to have Fixes:"),
-                       ("slugs", "the patches of a series, in order"), ("proof-rows", "the rows that prove each patch")):
+                       ("slugs", "the patches of a series, in order"), ("proof-rows", "the rows that prove each patch"),
+                       ("topics", "a line a topic: its name, its tree, all that it depends on, what it is about, its patches")):
         one = commands.add_parser(name, help=text)
         one.add_argument("base")
     one = commands.add_parser("check", help="the tables and the list of reports have no mistake")
@@ -191,6 +192,10 @@ def main():
         print("\n".join(unfixed(tables, args.base)))
     elif args.command == "slugs":
         print("\n".join(tables.series[args.base]))
+    elif args.command == "topics":
+        for topic in tables.topics.values():
+            print("\t".join([topic.name, topic.tree or "-", " ".join(topic.depends) or "-", topic.about,
+                             " ".join(tables.of_topic(args.base, topic.name)) or "-"]))
     elif args.command == "proof-rows":
         for slug, rows in tables.proofs(args.base).items():
             for row, hosts in rows:

@@ -111,7 +111,12 @@ make_up()
 	sed -i 's/^series.*/&\ndefault/' "$PROJECT/patches/v7.9/base"
 	library "$PROJECT/tools/series/series-twins.sh" update >/dev/null
 	cp "$REAL/patches/needs" "$PROJECT/patches/"
-	printf 'change-%s\txen\ta line\ta comment\n' 3 15 >"$PROJECT/patches/changes"
+	printf 'change-%s\t%s\ta line\ta comment\n' 3 xen 15 other >"$PROJECT/patches/changes"
+	printf 'xen\tkvm/next\t-\ta line\nother\tkvm/next\txen\tanother line\nmine\t-\t-\tnobody wants it\n' >"$PROJECT/patches/topics"
+	mkdir "$PROJECT/patches/covers"
+	for topic in xen other; do
+		printf 'SPDX-License-Identifier: GPL-2.0-only\nSubject: KVM: The topic %s\n\nA text on %s.\n' $topic $topic >"$PROJECT/patches/covers/$topic"
+	done
 	printf 'one_test\tamd\t-\tpass\n' >"$PROJECT/patches/expect"
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The tables patches/expect, patches/needs and patches/changes, the files of the hosts in
-# tools/lab/hosts, and their consequences for one kernel.  Any mistake in them is an
-# error with the file and the line.
+# The tables patches/expect, patches/needs, patches/changes and patches/topics, the files of
+# the hosts in tools/lab/hosts, and their consequences for one kernel.  Any mistake in them
+# is an error with the file and the line.
 
 import collections
 import os
@@ -14,8 +14,6 @@ FIELDS = "test hosts subtests kind reason patches needs bases note".split()
 REDS = ("bug", "assertion", "chance")
 RUNS = ("pass", "sweep")
 KINDS = RUNS + REDS + ("skip", "open", "known")
-TOPICS = """generic-vcpu-creation svm-ga-log xen amd-iommu vgic-pre-init vgic-creation timers
-            lock-docs parallel-creation selftests static-checks""".split()
 
 # The lines of a host's file: those that each has, those that can be there, and those that
 # can be there more than once.
@@ -27,6 +25,7 @@ HOST_VALUES = {"thread": "single|multi", "boot-seconds": "[1-9][0-9]*", "smp": "
 
 Host = collections.namedtuple("Host", "label arch like")
 Change = collections.namedtuple("Change", "slug topic closes untested unfixed line")
+Topic = collections.namedtuple("Topic", "name tree depends about")
 Need = collections.namedtuple("Need", "name kernels reason")
 
 
@@ -180,6 +179,7 @@ class Tables:
         self.series, self.every = patch_slugs(top)
         self.hosts, self.errors = read_hosts(top)
         self.read_needs()
+        self.read_topics()
         self.read_changes()
         self.read_expect()
         if not self.errors:
@@ -200,13 +200,37 @@ class Tables:
         for _, (name, kernels, reason) in self.table("needs", 3, 3):
             self.needs[name] = Need(name, kernels.split(","), None if reason == "-" else reason)
 
+    def read_topics(self):
+        self.topics = {}
+        for where, (name, tree, depends, about) in self.table("topics", 4, 4):
+            # Those that it depends on, and theirs, in the order of the table.
+            every = set()
+            for one in split_list(depends):
+                if one not in self.topics or not self.topics[one].tree:
+                    self.errors.append(f"{where}: {name} depends on {one}, and no topic above it that is posted has this name")
+                else:
+                    every.update([one, *self.topics[one].depends])
+            if name in self.topics:
+                self.errors.append(f"{where}: {name} is in this table twice")
+            if tree != "-" and not os.path.exists(os.path.join(self.top, "patches/covers", name)):
+                self.errors.append(f"{where}: {name} has no cover letter: write patches/covers/{name}")
+            self.topics[name] = Topic(name, None if tree == "-" else tree, [one for one in self.topics if one in every], about)
+        covers = os.path.join(self.top, "patches/covers")
+        for name in sorted(os.listdir(covers)) if os.path.isdir(covers) else []:
+            if name not in self.topics or not self.topics[name].tree:
+                self.errors.append(f"patches/covers/{name}: patches/topics has no such topic that is posted")
+
+    def of_topic(self, base, name):
+        """The patches of a topic, in the order of the series."""
+        return [slug for slug in self.series[base] if self.changes[slug].topic == name]
+
     def read_changes(self):
         self.changes = {}
         for where, fields in self.table("changes", 3, 5):
             fields = [None if field == "-" else field for field in fields]
             change = Change(*fields, *[None] * (5 - len(fields)), where)
-            if change.topic not in TOPICS:
-                self.errors.append(f"{where}: unknown topic {change.topic}: choose from {' '.join(TOPICS)}")
+            if change.topic not in self.topics:
+                self.errors.append(f"{where}: unknown topic {change.topic}: choose from {' '.join(self.topics)}")
             if change.slug in self.changes:
                 self.errors.append(f"{where}: {change.slug} is in this table twice")
             elif change.slug not in self.every:
