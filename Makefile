@@ -37,6 +37,7 @@ REPLAY ?=
 PCI ?=
 RESULTS ?=
 CHANGED ?=
+TOPIC ?=
 # Variables that scripts take from the environment, for any target.
 FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
@@ -142,6 +143,11 @@ series-edit:
 .PHONY: series-export
 series-export:
 	@BASE='$(BASES)' TREE='$(TREE)' tools/series/series-export.sh
+
+##topics:          each topic of patches/topics applies alone, by git am, on top of those that it depends on (TOPIC='vgic-pre-init ...')
+.PHONY: topics
+topics:
+	@BASE='$(BASES)' TOPIC='$(TOPIC)' tools/series/topics.sh
 
 ##series-twins:    write down how patches of one slug differ from base to base, once somebody has looked at it
 .PHONY: series-twins
