@@ -149,6 +149,16 @@ series-export:
 topics:
 	@BASE='$(BASES)' TOPIC='$(TOPIC)' tools/series/topics.sh
 
+##posting:         the mails of one topic, to be finished, signed and sent by hand (TOPIC=vgic-pre-init TREE=/path/to/linux of the maintainer's), in results/
+.PHONY: posting
+posting:
+	@BASE='$(BASES)' TOPIC='$(TOPIC)' TREE='$(TREE)' tools/series/posting.sh
+
+##posting-check:   a topic alone: checkpatch, each patch compiled, the rules of stable, somebody to send it to (RESULTS=folder: the finished mails of make posting)
+.PHONY: posting-check
+posting-check:
+	@BASE='$(BASES)' TOPIC='$(TOPIC)' ARCH='$(ARCH)' COMPILERS='$(COMPILERS)' RESULTS='$(RESULTS)' tools/series/posting-check.sh
+
 ##series-twins:    write down how patches of one slug differ from base to base, once somebody has looked at it
 .PHONY: series-twins
 series-twins:

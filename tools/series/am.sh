@@ -30,11 +30,6 @@ leave()
 trap leave EXIT
 trap 'exit 130' INT TERM HUP
 
-tree()
-{
-	git -C "$TREE" "$@"
-}
-
 # trial INDEX ARGS...: git on a trial index, which leaves no trace in the tree.
 trial()
 {
@@ -42,24 +37,6 @@ trial()
 	shift
 	GIT_INDEX_FILE=$_index GIT_OBJECT_DIRECTORY=$SCRATCH/objects \
 	GIT_ALTERNATE_OBJECT_DIRECTORIES="\"$objects\"" git -C "$TREE" "$@"
-}
-
-check_tree()
-{
-	[ -n "$TREE" ] || die "which tree?  Give TREE=/path/to/linux"
-	[ -d "$TREE" ] || die "TREE=$TREE does not exist: give the path of a kernel tree"
-	TREE=$(cd "$TREE" && pwd -P)
-	version=$(kernel_version "$TREE") ||
-		die "TREE=$TREE is not a Linux kernel tree: give the folder with the kernel's top Makefile"
-	if ! top=$(tree rev-parse --show-toplevel 2>"$SCRATCH/log"); then
-		! grep -q 'dubious ownership' "$SCRATCH/log" ||
-			die "TREE=$TREE belongs to another user: run this command as that user"
-		die "TREE=$TREE is not a git work tree: git am needs one (git init, git add and git commit make one)"
-	fi
-	[ "$top" = "$TREE" ] ||
-		die "TREE=$TREE is a folder in the git work tree $top: git am needs the kernel at the top of one"
-	head=$(tree rev-parse -q --verify HEAD) ||
-		die "TREE=$TREE has no commit yet: commit the kernel first"
 }
 
 choose_series()

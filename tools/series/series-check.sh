@@ -13,6 +13,7 @@
 #   ARCH='x86 arm64'   which architectures; all when it is empty
 #   EACH=no            compile the tree without and with the whole series alone
 #   COMPILERS='gcc clang'   with which compilers; gcc, and sparse, when it is empty
+#   TOPIC=xen          the patches of this topic alone, on top of those that it depends on
 #
 # A step that was checked before is not checked again: the key is its content.
 
@@ -20,8 +21,10 @@
 . "$TOP/tools/lab/apt.sh"
 . "$TOP/tools/series/compile.sh"
 . "$TOP/tools/series/series.sh"
+. "$TOP/tools/series/topic.sh"
 
 export START KERNEL="${KERNEL:-}"
+TOPIC=${TOPIC:-}
 EACH=${EACH:-yes}
 ARCH=${ARCH:-}
 COMPILERS=${COMPILERS:-gcc}
@@ -55,21 +58,38 @@ trap 'rm -rf "$SCRATCH"' EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$STAMPS" "$CACHE/obj"
 
+# The patches, and their commits: those after the first one up to the last one.
+FIRST=refs/tags/base LAST=refs/tags/fixes
+if [ -n "$TOPIC" ]; then
+	FIRST=refs/tags/before LAST=refs/tags/topic
+	read_topics
+	check_topic "$TOPIC"
+fi
+
+patches()
+{
+	if [ -n "$TOPIC" ]; then files_of "$TOPIC"; else series_files "$BASE"; fi
+}
+
 commit_number()
 {
 	if [ "$1" -eq 0 ]; then
-		echo refs/tags/base
+		echo $FIRST
 	else
-		git -C "$TREE" rev-list --reverse refs/tags/base..refs/tags/fixes | sed -n "$1p"
+		git -C "$TREE" rev-list --reverse $FIRST..$LAST | sed -n "$1p"
 	fi
 }
 
 check_format()
 {
 	mkdir -p "$CACHE/checkpatch"
-	selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/selftests"
+	set -- $(patches)
+	if [ -z "$TOPIC" ]; then
+		selftest_patches "$TREE" refs/tags/base "$BASE" "$SCRATCH/selftests"
+		set -- "$@" "$TOP/patches/$BASE"/*/*.patch "$SCRATCH"/selftests/*.patch
+	fi
 	bad=
-	for patch in $(series_files "$BASE") "$TOP/patches/$BASE"/*/*.patch "$SCRATCH"/selftests/*.patch; do
+	for patch; do
 		[ -f "$patch" ] || continue
 		stamp=$STAMPS/format-$(hash_files "$patch")
 		[ ! -f "$stamp" ] || continue
@@ -113,6 +133,15 @@ folders()
 	}'
 }
 
+# touched: does any patch change what is compiled for $arch?
+touched()
+{
+	for commit in $(git -C "$TREE" rev-list $FIRST..$LAST); do
+		[ -z "$(folders "$commit")" ] || return 0
+	done
+	return 1
+}
+
 # Each file that a patch changes is compiled, or has a reason why it is not.
 check_covered()
 {
@@ -120,7 +149,7 @@ check_covered()
 		arch_env "$one"
 		echo "arch/$one/" $FOLDERS
 	done | paste -sd' ')
-	for patch in $(series_files "$BASE"); do
+	for patch in $(patches); do
 		for file in $(series_paths "$patch" | grep -v -E '^(Documentation|tools|virt|include)/|^MAINTAINERS$'); do
 			for folder in $folders; do
 				case $file in "$folder"*) continue 2 ;; esac
@@ -139,21 +168,22 @@ check_covered()
 name_of()
 {
 	if [ "$number" -eq 1 ]; then
-		echo 'the tree without the series'
+		echo "the tree without the ${TOPIC:-series}"
 	elif [ "$EACH" = no ]; then
-		echo 'the whole series'
+		echo "the whole ${TOPIC:-series}"
 	else
-		series_files "$BASE" | slugs | sed -n "$((number - 1))p"
+		patches | slugs | sed -n "$((number - 1))p"
 	fi
 }
 
 check_compile()
 {
-	total=$(series_files "$BASE" | wc -l)
+	total=$(patches | wc -l)
 	what='each patch compiles in its turn'
 	[ "$EACH" = yes ] || what='the whole series compiles'
 	for arch in ${ARCH:-$(arches)}; do
 		compiler "$arch"
+		[ -z "$TOPIC" ] || touched || { step "$arch: no patch of $TOPIC touches it"; continue; }
 		known=$OBJ.warnings
 		number=0
 		compiled=0
@@ -210,7 +240,7 @@ check_declared()
 {
 	unproved=$(results unproved "$BASE") || exit
 	unfixed=$(results unfixed "$BASE") || exit
-	for patch in $(series_files "$BASE"); do
+	for patch in $(patches); do
 		name=$(slug_of "$patch")
 		grep -q '^diff --git a/\(virt\|arch\|include\|drivers\)/' "$patch" || continue
 		! echo "$unproved" | grep -qxF "$name" ||
@@ -276,14 +306,25 @@ check_also()
 	done
 }
 
+# The commits of a topic are made in the tree itself, where the objects are compiled.
+compile_all()
+{
+	[ -z "$TOPIC" ] || apply_topic "$TREE" "$TOPIC"
+	check_compile
+}
+
 check_names "$BASE"
-check_fit
-"$TOP/tools/series/series-twins.sh" check
+if [ -z "$TOPIC" ]; then
+	check_fit
+	"$TOP/tools/series/series-twins.sh" check
+fi
 check_format
 check_declared
 check_covered
-check_also
-check_carriers
+if [ -z "$TOPIC" ]; then
+	check_also
+	check_carriers
+fi
 for COMPILER in $COMPILERS; do
-	locked "$CACHE/obj/.lock-${TREE##*/}" check_compile
+	locked "$CACHE/obj/.lock-${TREE##*/}" compile_all
 done

@@ -35,6 +35,11 @@ kernel()
 	seq 40 >"$1/virt/kvm/kvm_main.c"
 	echo "of $2" >"$1/virt/kvm/other.c"
 	echo 'upstream' >"$1/$SELFTESTS/lib/kvm_util.c"
+	# Every maintainer and list is that of every patch.
+	mkdir "$1/scripts"
+	printf '%s\n' 'One <one@kernel.example>' 'list@kernel.example' >"$1/MAINTAINERS"
+	printf '%s\n' '#!/bin/sh' 'case "$*" in *--nol*) grep "<" MAINTAINERS ;; *) cat MAINTAINERS ;; esac || :' >"$1/scripts/get_maintainer.pl"
+	chmod +x "$1/scripts/get_maintainer.pl"
 	printf 'TEST_GEN_PROGS_x86 %s\n' '= $(COMMON)' '+= x86/a_test' '+= x86/z_test' '+= common_test' >"$1/$MAKEFILE"
 }
 
@@ -131,6 +136,7 @@ accepts 'with their files' grep -qx 'File: x86/one_test.c' "$PROJECT/patches/sel
 accepts 'and their lines of Makefile.kvm' grep -qx 'Make: TEST_GEN_PROGS_x86 += x86/one_test' "$PROJECT/patches/selftests/0001-selftest-one"
 accepts 'what no patch carries stays' test -f "$PROJECT/$SELFTESTS/$NOT_CARRIED"
 git -C "$PROJECT" init -q && git -C "$PROJECT" add -A && git -C "$PROJECT" commit -q -m start
+start=$(git -C "$PROJECT" rev-parse HEAD)
 
 # Overrides.
 mkdir "$PROJECT/patches/v7.9/7.9.0-rc1"
@@ -292,6 +298,145 @@ accepts 'one row of patches/changes, and its own of patches/expect' \
 	test "$(git -C "$PROJECT" diff --numstat | cut -f1,2 | paste -sd' ')" = '1	0 2	0'
 accepts 'the twins are equal' "$twins" check
 git -C "$PROJECT" reset -q --hard && git -C "$PROJECT" clean -q -d -f
+
+# Topics, and their postings.
+base=v7.9
+topics=$PROJECT/tools/series/topics.sh posting=$PROJECT/tools/series/posting.sh posting_check=$PROJECT/tools/series/posting-check.sh
+on_default()
+{
+	env BASE=v7.9 "$@"
+}
+
+# table FILE SED-COMMAND: another table, committed.
+table()
+{
+	sed -i "$2" "$PROJECT/patches/$1"
+	git -C "$PROJECT" commit -q -a -m table
+}
+
+# mails: the folder of the last posting.
+mails()
+{
+	find "$PROJECT/results" -maxdepth 1 -name '*-posting-*' | sort | tail -n 1
+}
+
+accepts 'topics: each applies alone' on_default "$topics"
+said 'topics: and is listed' '^xen +1 +kvm/next'
+said 'topics: with those it depends on' '^other +1 +kvm/next +after xen$'
+refuses 'topics: a base that is not posted' '^topics.sh: BASE=v7.10 is not posted: ' env BASE=v7.10 "$topics"
+for tool in "$topics" "$posting" "$posting_check"; do
+	name=$(basename "$tool")
+	refuses "$name: an unknown topic" "^$name: unknown TOPIC=none: choose from xen other\$" on_default TOPIC=none "$tool"
+	refuses "$name: a topic that is not posted" "^$name: mine is not posted: nobody wants it\$" on_default TOPIC=mine "$tool"
+	mv "$PROJECT/patches/covers/xen" "$WORK/cover"
+	refuses "$name: no cover letter" 'patches/topics:1: xen has no cover letter: write patches/covers/xen$' on_default TOPIC=xen "$tool"
+	mv "$WORK/cover" "$PROJECT/patches/covers/xen"
+done
+refuses 'posting: no topic' '^posting.sh: which topic\?  Give TOPIC=name, one of xen other$' on_default "$posting"
+refuses 'posting-check: no topic' '^posting-check.sh: which topic\?  Give TOPIC=name, one of xen other$' on_default "$posting_check"
+sed -i 's/^Subject:/Title:/' "$PROJECT/patches/covers/xen"
+refuses 'posting: a cover letter without a subject' "patches/covers/xen has no line 'Subject: ...'" on_default TOPIC=xen "$posting"
+git -C "$PROJECT" checkout -q .
+for i in $(seq 10 24); do
+	cp "$PROJECT/patches/v7.9/0001-change-3.patch" "$PROJECT/patches/v7.9/00$i-more-$i.patch"
+	printf 'more-%s\txen\tmore\tmade up\n' "$i" >>"$PROJECT/patches/changes"
+done
+refuses 'posting: too many patches' '^posting.sh: xen has 16 patches, and 15 are the most: make two topics of it' on_default TOPIC=xen "$posting"
+git -C "$PROJECT" checkout -q . && git -C "$PROJECT" clean -q -d -f
+
+# The second patch changes the line of the first one.
+edit_of >/dev/null
+sed -i 's/^three$/tres/' "$EDIT/virt/kvm/kvm_main.c"
+commit "$EDIT" change-3-again 'KVM: Change line 3 again'
+tool export >/dev/null
+printf 'change-3-again\tother\ta line\ta comment\n' >>"$PROJECT/patches/changes"
+git -C "$PROJECT" add -A && git -C "$PROJECT" commit -q -m 'again'
+accepts 'topics: one on top of another' on_default "$topics"
+table topics 's/^other\tkvm.next\txen/other\tkvm\/next\t-/'
+refuses 'topics: one that does not apply alone' '^topics.sh: other does not apply alone: change-3-again does not apply to linux 7.9.5: virt/kvm/kvm_main.c .*name the topic that it needs in patches/topics$' \
+	on_default "$topics"
+said 'topics: the others do' '^xen +1'
+said 'topics: and it is named at the end' '^topics.sh: these do not apply to linux 7.9.5: other$'
+refuses 'posting: a topic that does not apply alone' '^posting.sh: other does not apply alone: ' on_default TOPIC=other "$posting"
+accepts 'posting: and no mail' test -z "$(mails)"
+git -C "$PROJECT" reset -q --hard HEAD^
+
+echo >>"$PROJECT/patches/topics"
+refuses 'posting: the project is not committed' '^posting.sh: patches/ has changes that are not committed \(patches/topics\), ' on_default TOPIC=xen "$posting"
+git -C "$PROJECT" checkout -q .
+mkdir "$WORK/bin"
+printf '%s\n' '#!/bin/sh' 'case "$*" in' '*--cover-letter*) kill -TERM $PPID ;;' 'esac' "exec $(command -v git) \"\$@\"" >"$WORK/bin/git"
+chmod +x "$WORK/bin/git"
+accepts 'posting: it is interrupted' sh -c '! "$@"' sh env BASE=v7.9 TOPIC=other PATH="$WORK/bin:$PATH" "$posting"
+accepts 'posting: nothing half-written is left' test -z "$(find "$PROJECT/results" -mindepth 1)"
+accepts 'posting: of the pinned kernel' on_default TOPIC=other "$posting"
+said 'posting: says what is left' 'left to the sender: the places \*\*\* TOOLS BASE, the author, and the signature$'
+cover=$(mails)/0000-cover-letter.patch
+accepts 'posting: a topic, and not those that it depends on' test "$(find "$(mails)" -name '*.patch' | wc -l)" -eq 3
+accepts 'posting: its cover letter, which git send-email refuses' grep -qxF 'Subject: [PATCH 0/2] *** SUBJECT HERE *** KVM: The topic other' "$cover"
+accepts 'posting: it says what comes before' grep -qxF -e '- "KVM: The topic xen" (1)' "$cover"
+accepts 'posting: and why there is no test' grep -qxF -e '- change-15: a comment' "$cover"
+accepts 'posting: maintainers and lists' test "$(grep -cxE '(To: One <one|Cc: list)@kernel.example>?' "$cover")" -eq 2
+accepts 'posting: no commit that nobody knows' sh -c '! grep -q "^base-commit" "$1"' sh "$cover"
+accepts 'posting: nobody has signed' sh -c '! grep -q "^Signed-off-by" "$@"' sh "$(mails)"/*.patch
+
+kernel "$WORK/maintainer" 7.12.1
+commit_base "$WORK/maintainer" >/dev/null
+accepts "posting: for a maintainer's tree" on_default TOPIC=other TREE="$WORK/maintainer" "$posting"
+cover=$(mails)/0000-cover-letter.patch
+accepts 'posting: its commit' grep -qx "base-commit: $(git -C "$WORK/maintainer" rev-parse HEAD)" "$cover"
+accepts 'posting: and the patch that it lacks' test "$(grep -c '^prerequisite-patch-id: ' "$cover")" -eq 1
+accepts 'posting: the tree is as it was' test -z "$(git -C "$WORK/maintainer" status --porcelain)$(git -C "$WORK/maintainer" branch | grep -v main)"
+git -C "$WORK/maintainer" am -q "$PROJECT/patches/v7.9/0001-change-3.patch"
+refuses 'posting: a commit that nobody knows' 'HEAD of TREE=.* is in no branch that was fetched, nor in a tag: .*check out kvm/next$' \
+	on_default TOPIC=other TREE="$WORK/maintainer" "$posting"
+git -C "$WORK/maintainer" tag taken
+refuses 'posting: the maintainer has all of it' '^posting.sh: linux 7.12.1 has all patches of xen already: ' on_default TOPIC=xen TREE="$WORK/maintainer" "$posting"
+git -C "$WORK/maintainer" reset -q --hard base
+echo 'list@kernel.example' >"$WORK/maintainer/MAINTAINERS"
+refuses 'posting: nobody to send it to' 'names nobody as to for other: ' on_default TOPIC=other TREE="$WORK/maintainer" "$posting"
+git -C "$WORK/maintainer" checkout -q .
+
+# The second one, after an edit.
+cut -f1-4 "$(mails)/posted" | sed 's/$/\t2026-01-01\tone@user.example/' >"$PROJECT/patches/posted"
+edit_of >/dev/null
+sed -i 's/^fifteen$/FIFTEEN/' "$EDIT/virt/kvm/kvm_main.c"
+git -C "$EDIT" commit -q -a --fixup "$(git -C "$EDIT" log --format=%h --grep='line 15$' | head -n 1)"
+git -C "$EDIT" -c sequence.editor=: rebase -q -i --autosquash base
+tool export >/dev/null
+git -C "$PROJECT" add -A && git -C "$PROJECT" commit -q -m 'edit'
+accepts 'posting: once more' on_default TOPIC=other TREE="$WORK/maintainer" "$posting"
+cover=$(mails)/v2-0000-cover-letter.patch
+accepts 'posting: it is the second one' grep -q '^Subject: \[PATCH v2 0/2\] ' "$cover"
+accepts 'posting: with a range-diff' grep -q '^[0-9:]* .* ! .* KVM: Change line 15$' "$cover"
+accepts 'posting: and a place for the words' grep -q '^\*\*\* CHANGES since v1: ' "$cover"
+
+# What the sender makes of it.
+finished()
+{
+	on_default RESULTS="$(mails)" "$posting_check"
+}
+refuses 'posting-check: an author who is nobody' "v2-0000-cover-letter.patch is from '.*@localhost.localdomain>', who is nobody" finished
+sed -i 's/^From: .* <.*/From: Sender <sender@user.example>/' "$(mails)"/*.patch
+refuses 'posting-check: the subject is not finished' 'has \*\*\* in its subject' finished
+sed -i 's/\*\*\* SUBJECT HERE \*\*\* //' "$cover"
+refuses 'posting-check: a place is left' 'has a place that is left to the sender: \*\*\* CHANGES' finished
+sed -i '/^\*\*\* /d' "$cover"
+refuses 'posting-check: nobody has signed' 'v2-0001-.*patch is not signed by its author, Sender <sender@user.example>: ' finished
+git interpret-trailers --in-place --trailer 'Signed-off-by: Sender <sender@user.example>' "$(mails)"/v2-000[12]-*.patch
+accepts 'posting-check: all is done' finished
+sed -i '/^To: /d' "$cover"
+refuses 'posting-check: a mail to nobody' 'v2-0000-cover-letter.patch has no To: ' finished
+refuses 'posting-check: no mails' 'RESULTS=.* has no cover letter: ' on_default RESULTS="$PROJECT" "$posting_check"
+
+# What stable takes.
+patch=$PROJECT/patches/v7.9/0001-change-3.patch
+sed -i 's/^A text\.$/&\n\nCc: stable@vger.kernel.org/' "$patch"
+refuses 'posting-check: stable without Fixes:' '^posting-check.sh: change-3 asks for stable and has no Fixes: ' on_default TOPIC=xen "$posting_check"
+seq 100 >>"$patch"
+refuses 'posting-check: too long for stable' '^posting-check.sh: change-3 asks for stable and has 1[0-9][0-9] lines with context, 100 are the most: ' \
+	on_default TOPIC=xen "$posting_check"
+git -C "$PROJECT" reset -q --hard "$start" && git -C "$PROJECT" clean -q -d -f
 
 # Another kernel.
 new=$PROJECT/tools/series/base-new.sh
