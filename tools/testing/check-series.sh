@@ -538,6 +538,8 @@ TOP=$REAL
 for base in $(bases); do
 	accepts "$base: names and tables" check_names "$base"
 done
+accepts 'posting.rst has the topics, their trees and their order' test "$(sed -n 's#^``\([a-z-]*\)`` *\([a-z0-9-]*/[a-z]*\) .*#\1 \2#p' "$TOP/Documentation/process/posting.rst")" = \
+	"$(results topics "$(bases default)" | awk -F'\t' '$2 != "-" { print $1, $2 }')"
 accepts 'one base is the default' test "$(bases default | wc -l)" -eq 1
 accepts 'each selftest has a carrier' check_carriers
 accepts 'twins differ as it is written down' "$TOP/tools/series/series-twins.sh" check
