@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every allocation that it takes to create a VM, a vCPU or a vGIC fails once.
+ * Every allocation that it takes to create a VM, a vCPU or a vGIC, and to run a vCPU
+ * for the first time, fails once.
  *
  * An operation is done over and over again: its first allocation fails, then the
  * second one, and so on, until it succeeds because nothing was left to fail.
@@ -201,6 +202,7 @@ struct env {
 	int dev_kvm;
 	int vcpu_fds[XA_SECOND_LEVEL];
 	int nr_vcpus;
+	struct kvm_run *run;	/* vCPU0's, if it is to run */
 	int gic_fd;
 	int its_fd;
 	int new_fd;		/* the descriptor that the operation has created */
@@ -211,7 +213,7 @@ struct env {
 };
 
 /* The state of the vGIC before the operation. */
-enum vgic { NO_VGIC, VGIC, VGIC_WITH_REGION, VGIC_WITH_ITS };
+enum vgic { NO_VGIC, VGIC, VGIC_WITH_REGION, VGIC_WITH_ITS, VGIC_INITIALIZED };
 
 struct op {
 	/* Returns 0, a file descriptor, or -errno. */
@@ -389,30 +391,41 @@ static void use_new_vgic(struct __test_metadata *_metadata, struct env *e)
 	kvm_device_attr_set(e->new_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
 }
 
-/* KVM_RUN maps the vGIC, for which each vCPU must have a redistributor. */
-static void use_vgic(struct __test_metadata *_metadata, struct env *e)
+/* The vGIC is initialized, which can be done twice, and the vCPUs could run. */
+static void prepare_run(struct env *e)
 {
 	int size = ioctl(e->dev_kvm, KVM_GET_VCPU_MMAP_SIZE, 0), i, r;
 	struct kvm_vcpu_init init;
-	struct kvm_run *run;
 
-	/* It can be done twice. */
 	r = vgic_ctrl_init(e->gic_fd);
-	ASSERT_EQ(0, r)
-		TH_LOG("KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
+	TEST_ASSERT(!r, "KVM_DEV_ARM_VGIC_CTRL_INIT: want 0, got %s", ret_name(r));
 
 	vm_ioctl(e->vm, KVM_ARM_PREFERRED_TARGET, &init);
 	for (i = 0; i < e->nr_vcpus; i++) {
 		r = ioctl(e->vcpu_fds[i], KVM_ARM_VCPU_INIT, &init) ? -errno : 0;
-		ASSERT_EQ(0, r)
-			TH_LOG("KVM_ARM_VCPU_INIT of vCPU%d: want 0, got %s", i, ret_name(r));
+		TEST_ASSERT(!r, "KVM_ARM_VCPU_INIT of vCPU%d: want 0, got %s", i, ret_name(r));
 	}
 
-	run = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, e->vcpu_fds[0]);
-	run->immediate_exit = 1;
-	r = ioctl(e->vcpu_fds[0], KVM_RUN, 0) ? -errno : 0;
-	kvm_munmap(run, size);
-	EXPECT_EQ(-EINTR, r)
+	if (!e->run)
+		e->run = kvm_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, e->vcpu_fds[0]);
+	e->run->immediate_exit = 1;
+}
+
+/* The first KVM_RUN maps the vGIC, for which each vCPU must have a redistributor. */
+static int run_vcpu0(struct env *e)
+{
+	int r = ioctl(e->vcpu_fds[0], KVM_RUN, 0) ? -errno : 0;
+
+	return r == -EINTR ? 0 : r;
+}
+
+static void use_vgic(struct __test_metadata *_metadata, struct env *e)
+{
+	int r;
+
+	prepare_run(e);
+	r = run_vcpu0(e);
+	EXPECT_EQ(0, r)
 		TH_LOG("KVM_RUN of vCPU0, with immediate_exit: want %s, got %s", ret_name(-EINTR),
 		       ret_name(r));
 }
@@ -454,6 +467,17 @@ FIXTURE_VARIANT_ADD(fault, vgic_vcpu) {
 		.nr_vcpus = 1,
 		.vgic = VGIC_WITH_REGION,
 		.uses_bus = true,
+	},
+};
+
+FIXTURE_VARIANT_ADD(fault, first_run) {
+	.name = "first_run",
+	.op = {
+		.run = run_vcpu0,
+		.use = use_vgic,
+		.nr_vcpus = 1,
+		.vgic = VGIC_INITIALIZED,
+		.no_fd = true,
 	},
 };
 
@@ -579,7 +603,7 @@ static void env_create(struct __test_metadata *_metadata, struct env *e)
 		kvm_device_attr_set(e->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
 				    KVM_VGIC_V3_ADDR_TYPE_DIST, &addr);
 	}
-	if (e->op->vgic == VGIC_WITH_REGION)
+	if (e->op->vgic == VGIC_WITH_REGION || e->op->vgic == VGIC_INITIALIZED)
 		TEST_ASSERT_EQ(set_region(e), 0);
 	if (e->op->vgic == VGIC_WITH_ITS)
 		e->its_fd = kvm_create_device(e->vm, KVM_DEV_TYPE_ARM_VGIC_ITS);
@@ -589,6 +613,10 @@ static void env_create(struct __test_metadata *_metadata, struct env *e)
 		TEST_ASSERT(fd >= 0, "vCPU of index %d: %s", i, ret_name(fd));
 		e->vcpu_fds[e->nr_vcpus++] = fd;
 	}
+#ifdef __aarch64__
+	if (e->op->vgic == VGIC_INITIALIZED)
+		prepare_run(e);
+#endif
 
 	read_avic(_metadata, e, &e->before);
 	read_vcpu_events(_metadata, e->rec, e->vcpu_id, &ev);
@@ -605,6 +633,9 @@ static void env_destroy(struct env *e)
 			kvm_close(*fds[i]);
 		*fds[i] = -1;
 	}
+	if (e->run)
+		kvm_munmap(e->run, ioctl(e->dev_kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	e->run = NULL;
 	while (e->nr_vcpus)
 		kvm_close(e->vcpu_fds[--e->nr_vcpus]);
 	kvm_vm_free(e->vm);

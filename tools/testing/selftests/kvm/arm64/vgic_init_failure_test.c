@@ -77,7 +77,7 @@ FIXTURE_TEARDOWN(failure)
 }
 
 /* A vGIC that could be initialized.  If @nr_irqs is 0, it has as many as by default. */
-static void create_vm(FIXTURE_DATA(failure) *self, bool its, int nr_vcpus, u32 nr_irqs)
+static void create_vm(FIXTURE_DATA(failure) * self, bool its, int nr_vcpus, u32 nr_irqs)
 {
 	u64 addr = GICD_BASE_GPA;
 	int i;
@@ -94,7 +94,7 @@ static void create_vm(FIXTURE_DATA(failure) *self, bool its, int nr_vcpus, u32 n
 		self->vcpus[i] = vm_vcpu_add(self->vm, i, guest_code);
 }
 
-static void free_vm(FIXTURE_DATA(failure) *self)
+static void free_vm(FIXTURE_DATA(failure) * self)
 {
 	if (self->its_fd >= 0)
 		close(self->its_fd);
@@ -103,7 +103,7 @@ static void free_vm(FIXTURE_DATA(failure) *self)
 }
 
 /* Does the initialization fail, as its @nth allocation does?  It may have less. */
-static bool fail_init(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *self, int nth,
+static bool fail_init(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self, int nth,
 		      bool *injected)
 {
 	int r;
@@ -122,7 +122,7 @@ static bool fail_init(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *
 }
 
 /* How many allocations there are. */
-static int count_allocs(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *self, bool its,
+static int count_allocs(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self, bool its,
 			int nr_vcpus, u32 nr_irqs)
 {
 	int left;
@@ -151,9 +151,9 @@ static void expect_no_splat_but_of_proc(struct __test_metadata *_metadata, int k
  * The initialization fails as early as it can, for want of the SPIs, and as late: the
  * last allocations are of what it can do without.  @then follows.
  */
-static void fail_early_and_late(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *self,
+static void fail_early_and_late(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self,
 				bool its, void (*then)(struct __test_metadata *_metadata,
-						       FIXTURE_DATA(failure) *self, int nth))
+						       FIXTURE_DATA(failure) * self, int nth))
 {
 	int nth = count_allocs(_metadata, self, its, 1, 0);
 	bool failed, injected;
@@ -175,7 +175,7 @@ static void fail_early_and_late(struct __test_metadata *_metadata, FIXTURE_DATA(
 	EXPECT_NO_SPLAT(self->kmsg);
 }
 
-static void set_nr_irqs(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *self, int nth)
+static void set_nr_irqs(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self, int nth)
 {
 	u32 nr_irqs = NR_IRQS;
 	int r;
@@ -188,7 +188,7 @@ static void set_nr_irqs(struct __test_metadata *_metadata, FIXTURE_DATA(failure)
 	EXPECT_EQ(0, vgic_ctrl_init(self->gic_fd));
 }
 
-static void add_vcpu(struct __test_metadata *_metadata, FIXTURE_DATA(failure) *self, int nth)
+static void add_vcpu(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self, int nth)
 {
 	int i;
 

@@ -19,9 +19,9 @@
 
 #define GICC_BASE_GPA		(GICD_BASE_GPA + SZ_64K)
 
-#define SGIR_TO_LIST(id)	(1u << (16 + (id)))
-#define SGIR_TO_OTHERS		(1u << 24)
-#define SGIR_TO_SELF		(2u << 24)
+#define SGIR_TO_LIST(id)	BIT(16 + (id))
+#define SGIR_TO_OTHERS		BIT(24)
+#define SGIR_TO_SELF		BIT(25)
 
 #define GICC_CTLR		0x00
 #define GICC_PMR		0x04
@@ -73,10 +73,6 @@ FIXTURE(v2)
 	struct kvm_vcpu *vcpus[MAX_VCPUS];	/* by their IDs */
 	u32 ids;
 };
-
-#define for_each_id(id, vcpus)						\
-	for (id = 0; id < MAX_VCPUS; id++)				\
-		if ((vcpus)[id])
 
 FIXTURE_VARIANT(v2)
 {
@@ -166,7 +162,9 @@ static void expect_taken(struct __test_metadata *_metadata, struct kvm_vcpu **vc
 {
 	u32 id, got, want;
 
-	for_each_id(id, vcpus) {
+	for (id = 0; id < MAX_VCPUS; id++) {
+		if (!vcpus[id])
+			continue;
 		want = ids & BIT(id) ? iar : IAR_SPURIOUS;
 		got = run(_metadata, vcpus[id], TAKE_IRQ, 0, 0);
 		EXPECT_EQ(want, got)
@@ -177,9 +175,10 @@ static void expect_taken(struct __test_metadata *_metadata, struct kvm_vcpu **vc
 
 TEST_F(v2, own_number)
 {
-	u32 id, got;
+	u32 i, id, got;
 
-	for_each_id(id, self->vcpus) {
+	for (i = 0; i < NR_VCPUS; i++) {
+		id = variant->ids[i];
 		got = own_number(_metadata, self->vcpus[id]);
 		EXPECT_EQ(id, got)
 			TH_LOG("vCPU with ID %u: want this number in GICD_ITARGETSR0, got %u", id,
@@ -189,9 +188,10 @@ TEST_F(v2, own_number)
 
 TEST_F(v2, sgi_to_self)
 {
-	u32 id;
+	u32 i, id;
 
-	for_each_id(id, self->vcpus) {
+	for (i = 0; i < NR_VCPUS; i++) {
+		id = variant->ids[i];
 		run(_metadata, self->vcpus[id], WRITE_DIST, GICD_SGIR, SGIR_TO_SELF | SGI);
 		expect_taken(_metadata, self->vcpus, BIT(id), SGI | id << 10, "SGI to self");
 	}
@@ -199,9 +199,10 @@ TEST_F(v2, sgi_to_self)
 
 TEST_F(v2, sgi_to_one)
 {
-	u32 id;
+	u32 i, id;
 
-	for_each_id(id, self->vcpus) {
+	for (i = 0; i < NR_VCPUS; i++) {
+		id = variant->ids[i];
 		run(_metadata, self->vcpus[0], WRITE_DIST, GICD_SGIR, SGIR_TO_LIST(id) | SGI);
 		expect_taken(_metadata, self->vcpus, BIT(id), SGI, "SGI from 0 to one");
 	}
@@ -209,9 +210,10 @@ TEST_F(v2, sgi_to_one)
 
 TEST_F(v2, sgi_to_others)
 {
-	u32 id;
+	u32 i, id;
 
-	for_each_id(id, self->vcpus) {
+	for (i = 0; i < NR_VCPUS; i++) {
+		id = variant->ids[i];
 		run(_metadata, self->vcpus[id], WRITE_DIST, GICD_SGIR, SGIR_TO_OTHERS | SGI);
 		expect_taken(_metadata, self->vcpus, self->ids & ~BIT(id), SGI | id << 10,
 			     "SGI to all others");
@@ -220,10 +222,11 @@ TEST_F(v2, sgi_to_others)
 
 TEST_F(v2, spi)
 {
-	u32 id;
+	u32 i, id;
 
 	run(_metadata, self->vcpus[0], WRITE_DIST, GICD_ISENABLER + SPI / 8, 1);
-	for_each_id(id, self->vcpus) {
+	for (i = 0; i < NR_VCPUS; i++) {
+		id = variant->ids[i];
 		run(_metadata, self->vcpus[0], WRITE_DIST, GICD_ITARGETSR + SPI, BIT(id));
 		EXPECT_EQ(BIT(id), run(_metadata, self->vcpus[0], READ_DIST, GICD_ITARGETSR + SPI,
 				       0) & 0xff);
