@@ -15,13 +15,8 @@
 . "$TOP/tools/series/series.sh"
 . "$TOP/tools/series/topic.sh"
 
-export START
-BASE=${BASE:-$(default_base)}
-TOPIC=${TOPIC:-}
+begin_topics
 MAILS=${RESULTS:-}
-SCRATCH=$(mktemp -d)
-trap 'rm -rf "$SCRATCH"' EXIT
-trap 'exit 130' INT TERM HUP
 
 # stable-kernel-rules.rst: so many lines, with context.
 STABLE=100

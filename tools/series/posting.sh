@@ -17,15 +17,11 @@
 . "$TOP/tools/series/series.sh"
 . "$TOP/tools/series/topic.sh"
 
-export START
-BASE=${BASE:-$(default_base)}
-TOPIC=${TOPIC:-}
+begin_topics
 SOURCE=${TREE:-}
-SCRATCH=$(mktemp -d)
 OUT=$(new_results "posting-$TOPIC")
 POSTED=$TOP/patches/posted
 trap 'rm -rf "$SCRATCH" "$OUT.tmp"' EXIT
-trap 'exit 130' INT TERM HUP
 
 # The project's commit says later what was posted.
 check_project()

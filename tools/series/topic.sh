@@ -7,6 +7,18 @@
 # More is for nobody to review at a time (submitting-patches.rst).
 MOST=15
 
+# begin_topics: the settings and the scratch folder that the tools of topics begin with.
+# shellcheck disable=SC2034 # for the caller
+begin_topics()
+{
+	export START
+	BASE=${BASE:-$(default_base)}
+	TOPIC=${TOPIC:-}
+	SCRATCH=$(mktemp -d)
+	trap 'rm -rf "$SCRATCH"' EXIT
+	trap 'exit 130' INT TERM HUP
+}
+
 # check_posted: BASE is the one that is posted.
 check_posted()
 {

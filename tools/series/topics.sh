@@ -10,12 +10,7 @@
 . "$TOP/tools/series/series.sh"
 . "$TOP/tools/series/topic.sh"
 
-export START
-BASE=${BASE:-$(default_base)}
-TOPIC=${TOPIC:-}
-SCRATCH=$(mktemp -d)
-trap 'rm -rf "$SCRATCH"' EXIT
-trap 'exit 130' INT TERM HUP
+begin_topics
 
 check_posted
 read_topics
