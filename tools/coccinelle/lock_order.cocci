@@ -142,6 +142,19 @@ p << scoped.p;
 @@
 take(p, lock_of(l))
 
+// KVM's functions that return with kvm->lock held.
+@acquire_all@
+expression K;
+identifier f = {kvm_lock_stable_vcpus, kvm_lock_created_vcpus};
+position p;
+@@
+f@p(K)
+
+@script:python@
+p << acquire_all.p;
+@@
+take(p, "kvm->lock")
+
 @hotplug@
 position p;
 @@
@@ -174,6 +187,24 @@ f << between.f;
 p << between.p;
 @@
 hold(p, lock_of(l), f)
+
+@between_all exists@
+expression K;
+identifier lock = {kvm_lock_stable_vcpus, kvm_lock_created_vcpus};
+identifier f;
+position p;
+@@
+lock(K)
+... when != kvm_unlock_stable_vcpus(K)
+    when != mutex_unlock(&K->lock)
+    when any
+f@p(...)
+
+@script:python@
+f << between_all.f;
+p << between_all.p;
+@@
+hold(p, "kvm->lock", f)
 
 @finalize:python depends on report@
 @@

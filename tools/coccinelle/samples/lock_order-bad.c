@@ -36,3 +36,24 @@ static void sample_again(struct kvm *kvm)
 	mutex_lock(&kvm->lock); /* finds kvm->lock/kvm->lock@sample_create */
 	mutex_unlock(&kvm->lock);
 }
+
+static void sample_configure(struct kvm *kvm)
+{
+	mutex_lock(&kvm->slots_lock);
+	kvm_lock_created_vcpus(kvm); /* finds kvm->lock/slots_lock@sample_configure */
+	mutex_unlock(&kvm->lock);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+static void sample_all(struct kvm *kvm)
+{
+	kvm_lock_stable_vcpus(kvm);
+	sample_again_all(kvm);
+	kvm_unlock_stable_vcpus(kvm);
+}
+
+static void sample_again_all(struct kvm *kvm)
+{
+	mutex_lock(&kvm->lock); /* finds kvm->lock/kvm->lock@sample_all */
+	mutex_unlock(&kvm->lock);
+}

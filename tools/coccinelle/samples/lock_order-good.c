@@ -30,3 +30,11 @@ static int sample_try(struct kvm_vcpu *vcpu)
 	mutex_unlock(&vcpu->mutex);
 	return 0;
 }
+
+static void sample_configure(struct kvm *kvm)
+{
+	kvm_lock_created_vcpus(kvm);
+	sample_inside(kvm);
+	mutex_unlock(&kvm->lock);
+	sample_outside(kvm);
+}
