@@ -7,8 +7,9 @@
  *    using the VM;
  *  - vCPUs of one VM are created in parallel: a vCPU that is being built keeps
  *    neither other vCPUs from being created nor the VM from being used, but
- *    it counts, and its ID is taken;
- *  - a creation that fails undoes its own changes, and nothing else;
+ *    its ID is taken;
+ *  - a creation that fails undoes its own changes, and nothing else, and nobody
+ *    is refused because of a vCPU that then isn't created;
  *  - a call that needs all vCPUs of the VM never sees a half-made one, and since
  *    7.3 is not refused because there is one, but waits for it.
  *
@@ -67,8 +68,12 @@
 	"wanted KVM_CREATE_VCPU to return while its vCPU is in KVM_RUN, didn't in %d s"
 #define HAD_TO_WAIT \
 	"%s: wanted it to be done while another vCPU is being built, had to wait %d times"
-#define UNDONE_ID_WAS_FREE \
-	"the ID of a vCPU that is being undone: wanted EEXIST, got %s"
+#define UNDONE_ID_WAS_REFUSED \
+	"the ID of a vCPU that is being undone: wanted a vCPU, got %s"
+#define UNDONE_VCPU_COUNTED \
+	"KVM_ENABLE_CAP while the only vCPU is being undone: wanted success, got %s"
+#define NO_DIRTY_RING \
+	"KVM doesn't support dirty rings"
 #define HAD_TO_WAIT_FOR_UNDONE \
 	"wanted vCPUs to be created while another one is being undone, had to wait %d times"
 
@@ -345,6 +350,7 @@ struct meanwhile {
 	int (*fn)(struct create_test *t);
 	int want;
 	bool first;		/* not with the first vCPU, which takes more */
+	bool may_wait;		/* the result may depend on the other vCPU's creation */
 };
 
 /*
@@ -367,7 +373,7 @@ static void test_meanwhile(struct __test_metadata *_metadata, struct create_test
 		pause_creator(_metadata, t, &c, "kvm_arch_vcpu_create");
 
 		r = m->fn(t);
-		seen = is_paused(t);
+		seen = m->may_wait || is_paused(t);
 
 		EXPECT_EQ(m->want, r)
 			TH_LOG("%s: wanted %s, got %s", m->what, strerror(-m->want),
@@ -416,12 +422,19 @@ TEST_F_TIMEOUT(create, same_id_meanwhile, SUBTEST_TIMEOUT_S)
 		.fn = create_same,
 		.want = -EEXIST,
 		.first = true,
+		.may_wait = true,
 	};
 
 	test_meanwhile(_metadata, &self->t, &m, variant->irqchip);
 }
 
-/* The ring's size can't be changed once a vCPU was created, or is about to be. */
+static bool has_dirty_ring(void)
+{
+	return kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) ||
+	       kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL);
+}
+
+/* The ring's size can't be changed once there is a vCPU. */
 static int enable_dirty_ring(struct create_test *t)
 {
 	struct kvm_enable_cap cap = {
@@ -439,11 +452,11 @@ TEST_F_TIMEOUT(create, vm_used_meanwhile, SUBTEST_TIMEOUT_S)
 		.what = "KVM_ENABLE_CAP",
 		.fn = enable_dirty_ring,
 		.want = -EINVAL,
+		.first = true,
 	};
 
-	if (!kvm_has_cap(KVM_CAP_DIRTY_LOG_RING) &&
-	    !kvm_has_cap(KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
-		SKIP(return, "KVM doesn't support dirty rings");
+	if (!has_dirty_ring())
+		SKIP(return, NO_DIRTY_RING);
 
 	test_meanwhile(_metadata, &self->t, &m, variant->irqchip);
 }
@@ -451,7 +464,7 @@ TEST_F_TIMEOUT(create, vm_used_meanwhile, SUBTEST_TIMEOUT_S)
 /*
  * One creation fails at its last step, for lack of a file descriptor, and while
  * it is being undone, others are to succeed.  The ID that has failed stays taken
- * until all is undone, and is free then.
+ * until all is undone, and is free then, for which another creation of it waits.
  */
 TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 {
@@ -470,23 +483,20 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 		pause_creator(_metadata, t, &c, "kvm_arch_vcpu_destroy");
 		restore_fds(&old);
 
-		r = create_vcpu(t, ID_PAUSED);
-		if (is_paused(t))
-			EXPECT_EQ(-EEXIST, r)
-				TH_LOG(UNDONE_ID_WAS_FREE, strerror(-r));
 		r = create_vcpu(t, ID_OTHER);
 		EXPECT_EQ(0, r)
 			TH_LOG("another ID: %s", strerror(-r));
 		seen = is_paused(t);
 
+		r = create_vcpu(t, ID_PAUSED);
+		EXPECT_EQ(0, r)
+			TH_LOG(UNDONE_ID_WAS_REFUSED, strerror(-r));
+
 		r = end_creator(_metadata, t, &c);
 		EXPECT_EQ(-EMFILE, r)
 			TH_LOG("wanted no file descriptor, got %s", strerror(-r));
 
-		/* The failed creation succeeds now, the others have succeeded. */
-		r = create_vcpu(t, ID_PAUSED);
-		EXPECT_TRUE(!r || (!seen && r == -EEXIST))
-			TH_LOG("the ID whose creation had failed: %s", strerror(-r));
+		/* Both have succeeded. */
 		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_PAUSED));
 		EXPECT_EQ(-EEXIST, create_vcpu(t, ID_OTHER));
 
@@ -496,6 +506,35 @@ TEST_F_TIMEOUT(create, failure_meanwhile, SUBTEST_TIMEOUT_S)
 
 	EXPECT_TRUE(seen)
 		TH_LOG(HAD_TO_WAIT_FOR_UNDONE, i);
+}
+
+/* A VM whose only vCPU isn't created has none, and hasn't had one. */
+TEST_F_TIMEOUT(create, only_vcpu_fails_meanwhile, SUBTEST_TIMEOUT_S)
+{
+	struct create_test *t = &self->t;
+	struct rlimit old;
+	struct racer c;
+	int r;
+
+	if (!has_dirty_ring())
+		SKIP(return, NO_DIRTY_RING);
+
+	start_creator(t, &c, ID_PAUSED);
+
+	old = exhaust_fds(t->vm);
+	pause_creator(_metadata, t, &c, "kvm_arch_vcpu_destroy");
+	restore_fds(&old);
+
+	ASSERT_TRUE(is_paused(t))
+		TH_LOG("too slow: want a thread in kvm_arch_vcpu_destroy() until it is released, it left");
+	r = enable_dirty_ring(t);
+	EXPECT_EQ(0, r)
+		TH_LOG(UNDONE_VCPU_COUNTED, strerror(-r));
+
+	r = end_creator(_metadata, t, &c);
+	EXPECT_EQ(-EMFILE, r)
+		TH_LOG("wanted no file descriptor, got %s", strerror(-r));
+	EXPECT_EQ(0, create_vcpu(t, ID_PAUSED));
 }
 
 #ifdef __aarch64__
