@@ -26,19 +26,9 @@ FIXTURE(pkvm)
 	struct kvm_vcpu *vcpus[2];
 };
 
-static bool is_protected(void)
-{
-	char cmdline[2048];
-	FILE *f = fopen("/proc/cmdline", "re");
-
-	TEST_ASSERT(f && fgets(cmdline, sizeof(cmdline), f), "/proc/cmdline: %s", strerror(errno));
-	fclose(f);
-	return strstr(cmdline, "kvm-arm.mode=protected");
-}
-
 FIXTURE_SETUP(pkvm)
 {
-	if (!is_protected())
+	if (!kvm_is_protected())
 		SKIP(return, "KVM is not in protected mode");
 
 	self->kmsg = kmsg_open();

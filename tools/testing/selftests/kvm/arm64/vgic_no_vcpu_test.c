@@ -52,11 +52,6 @@ FIXTURE_VARIANT_ADD(no_vcpu, gicv3)
 	.missing = "KVM has no GICv3",
 };
 
-static void set_addr(int fd, u64 attr, u64 addr)
-{
-	kvm_device_attr_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, attr, &addr);
-}
-
 /* No vCPU, and a vGIC that is configured. */
 FIXTURE_SETUP(no_vcpu)
 {
@@ -68,11 +63,11 @@ FIXTURE_SETUP(no_vcpu)
 
 	self->fd = kvm_create_device(self->vm, variant->type);
 	if (variant->type == KVM_DEV_TYPE_ARM_VGIC_V2) {
-		set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE_GPA);
-		set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD_BASE_GPA + SZ_64K);
+		vgic_set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE_GPA);
+		vgic_set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD_BASE_GPA + SZ_64K);
 	} else {
-		set_addr(self->fd, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD_BASE_GPA);
-		set_addr(self->fd, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR_BASE_GPA);
+		vgic_set_addr(self->fd, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD_BASE_GPA);
+		vgic_set_addr(self->fd, KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR_BASE_GPA);
 	}
 }
 

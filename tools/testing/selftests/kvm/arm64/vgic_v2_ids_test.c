@@ -99,11 +99,6 @@ FIXTURE_VARIANT_ADD(v2, gaps)
 	.ids = { 0, 3, 6 },
 };
 
-static void set_addr(int fd, u64 attr, u64 addr)
-{
-	kvm_device_attr_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, attr, &addr);
-}
-
 static u32 run(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu, enum guest_op op,
 	       u32 offset, u32 val)
 {
@@ -131,8 +126,8 @@ FIXTURE_SETUP(v2)
 	}
 
 	self->fd = kvm_create_device(self->vm, KVM_DEV_TYPE_ARM_VGIC_V2);
-	set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE_GPA);
-	set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICC_BASE_GPA);
+	vgic_set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE_GPA);
+	vgic_set_addr(self->fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICC_BASE_GPA);
 	virt_map(self->vm, GICD_BASE_GPA, GICD_BASE_GPA,
 		 vm_calc_num_guest_pages(self->vm->mode, SZ_64K + KVM_VGIC_V2_CPU_SIZE));
 

@@ -42,11 +42,6 @@ struct v2_vm {
 	struct kvm_vcpu *vcpu0;
 };
 
-static void set_addr(int fd, u64 attr, u64 addr)
-{
-	kvm_device_attr_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, attr, &addr);
-}
-
 /* vCPU0, and a vGICv2 that is configured.  Returns false if KVM has none. */
 static bool v2_vm_create(struct v2_vm *v)
 {
@@ -57,8 +52,8 @@ static bool v2_vm_create(struct v2_vm *v)
 	}
 
 	v->gic_fd = kvm_create_device(v->vm, KVM_DEV_TYPE_ARM_VGIC_V2);
-	set_addr(v->gic_fd, KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE_GPA);
-	set_addr(v->gic_fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD_BASE_GPA + SZ_64K);
+	vgic_set_addr(v->gic_fd, KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE_GPA);
+	vgic_set_addr(v->gic_fd, KVM_VGIC_V2_ADDR_TYPE_CPU, GICD_BASE_GPA + SZ_64K);
 	v->vcpu0 = vm_vcpu_add(v->vm, 0, guest_code);
 	return true;
 }

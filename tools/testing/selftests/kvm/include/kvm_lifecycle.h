@@ -241,10 +241,12 @@ int race_unload_kvm_amd(void *unused, u64 unused2);
 /* Old kernels let nobody access any register before init. */
 #define VGIC_NO_PREINIT	"no register can be accessed before init"
 
+void vgic_set_addr(int fd, u64 attr, u64 addr);
 struct kvm_vm *vm_create_with_vgic(unsigned int nr_vcpus, u32 nr_irqs, int *gic_fd);
 const char *vgic_preinit_missing(void);
 int vgic_set_region(int gic_fd, u64 gpa, int count, int index);
 int vgic_ctrl_init(int gic_fd);
+bool kvm_is_protected(void);
 #endif
 
 #endif /* SELFTEST_KVM_LIFECYCLE_H */

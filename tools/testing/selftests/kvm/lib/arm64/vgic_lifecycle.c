@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A vGICv3 on its way to being initialized.
+ * A vGIC on its way to being initialized.
  */
 #include "kvm_lifecycle.h"
+
+/* The address of what @attr stands for, of a vGIC or an ITS. */
+void vgic_set_addr(int fd, u64 attr, u64 addr)
+{
+	kvm_device_attr_set(fd, KVM_DEV_ARM_VGIC_GRP_ADDR, attr, &addr);
+}
 
 /* A VM without vCPUs, and its vGICv3, which has everything but redistributors. */
 struct kvm_vm *vm_create_with_vgic(unsigned int nr_vcpus, u32 nr_irqs, int *gic_fd)
 {
 	struct kvm_vm *vm = vm_create(nr_vcpus);
-	u64 addr = GICD_BASE_GPA;
 
 	*gic_fd = kvm_create_device(vm, KVM_DEV_TYPE_ARM_VGIC_V3);
 	kvm_device_attr_set(*gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
-	kvm_device_attr_set(*gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
-			    &addr);
+	vgic_set_addr(*gic_fd, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD_BASE_GPA);
 	return vm;
 }
 
