@@ -79,13 +79,11 @@ FIXTURE_TEARDOWN(failure)
 /* A vGIC that could be initialized.  If @nr_irqs is 0, it has as many as by default. */
 static void create_vm(FIXTURE_DATA(failure) * self, bool its, int nr_vcpus, u32 nr_irqs)
 {
-	u64 addr = GICD_BASE_GPA;
 	int i;
 
 	self->vm = vm_create(NR_VCPUS);
 	self->gic_fd = kvm_create_device(self->vm, KVM_DEV_TYPE_ARM_VGIC_V3);
-	kvm_device_attr_set(self->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST,
-			    &addr);
+	vgic_set_addr(self->gic_fd, KVM_VGIC_V3_ADDR_TYPE_DIST, GICD_BASE_GPA);
 	TEST_ASSERT_EQ(vgic_set_region(self->gic_fd, GICR_BASE_GPA, NR_VCPUS, 0), 0);
 	if (nr_irqs)
 		kvm_device_attr_set(self->gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &nr_irqs);
@@ -103,18 +101,18 @@ static void free_vm(FIXTURE_DATA(failure) * self)
 }
 
 /* Does the initialization fail, as its @nth allocation does?  It may have less. */
-static bool fail_init(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self, int nth,
-		      bool *injected)
+static bool fail_init(struct __test_metadata *_metadata, FIXTURE_DATA(failure) * self, int nth)
 {
+	bool injected;
 	int r;
 
 	ASSERT_EQ(0, fault_arm(&self->fi, nth));
 	r = vgic_ctrl_init(self->gic_fd);
-	*injected = fault_disarm(&self->fi);
+	injected = fault_disarm(&self->fi);
 	if (!r)
 		return false;
 
-	EXPECT_TRUE(*injected);
+	EXPECT_TRUE(injected);
 	EXPECT_EQ(-ENOMEM, r)
 		TH_LOG("allocation %d fails: want %s, got %s", nth, ret_name(-ENOMEM),
 		       ret_name(r));
@@ -156,11 +154,11 @@ static void fail_early_and_late(struct __test_metadata *_metadata, FIXTURE_DATA(
 						       FIXTURE_DATA(failure) * self, int nth))
 {
 	int nth = count_allocs(_metadata, self, its, 1, 0);
-	bool failed, injected;
+	bool failed;
 
 	for (failed = false; !failed && nth > 1; nth--) {
 		create_vm(self, its, 1, 0);
-		failed = fail_init(_metadata, self, nth, &injected);
+		failed = fail_init(_metadata, self, nth);
 		if (failed)
 			then(_metadata, self, nth);
 		free_vm(self);
@@ -169,7 +167,7 @@ static void fail_early_and_late(struct __test_metadata *_metadata, FIXTURE_DATA(
 	expect_no_splat_but_of_proc(_metadata, self->kmsg);
 
 	create_vm(self, its, 1, 0);
-	EXPECT_TRUE(fail_init(_metadata, self, 1, &injected));
+	EXPECT_TRUE(fail_init(_metadata, self, 1));
 	then(_metadata, self, 1);
 	free_vm(self);
 	EXPECT_NO_SPLAT(self->kmsg);
@@ -226,13 +224,12 @@ TEST_F_TIMEOUT(failure, another_vcpu, SUBTEST_TIMEOUT_S)
 TEST_F_TIMEOUT(failure, step_by_step, SUBTEST_TIMEOUT_S)
 {
 	int nth, step, before = host_irqs();
-	bool injected;
 
 	for (nth = count_allocs(_metadata, self, variant->its, NR_VCPUS, MIN_NR_IRQS); nth; nth--) {
 		create_vm(self, variant->its, NR_VCPUS, MIN_NR_IRQS);
 		for (step = 0; step < STEPS && step < nth; step++) {
 			/* It can do without this allocation. */
-			if (!fail_init(_metadata, self, nth - step, &injected))
+			if (!fail_init(_metadata, self, nth - step))
 				break;
 		}
 		if (step == STEPS || step == nth)
