@@ -257,8 +257,37 @@ class Pages(Case):
         self.assertIn("page.rst:7: no red of the tests on this page is declared as 'four is bad'", self.says(text))
         self.assertEqual(self.says(text + "\nof ``b_test``\n"), "")
 
+    def test_proved(self):
+        self.file("tools/testing/selftests/kvm/a_test.c", "FIXTURE_VARIANT_ADD(vm, big) {\nFIXTURE_VARIANT_ADD(vm, small) {};\n"
+                  "TEST_F(vm, one)\nTEST_F_TIMEOUT(host, two, 60)\nTEST(three)\n")
+        begin = "=====\nTitle\n=====\n\nAnything. At all.\n\nThe order\n=========\n\n"
+        for text, said in (("* One (``a_test.vm.big.one``).\n* Two,\n  i.e. all (``a_test.vm.{big,small}.one``).\n", ""),
+                           ("``KVM_RUN``:\n\n* One (``a_test.host.two``, ``a_test.three``).\n\nMore\n====\n", ""),
+                           ("* One.\n* Two (``a_test.three``).\n", "no subtest proves 'One.': name one"),
+                           ("* One (``a_test.three``). And\n  two.\n", "no subtest proves 'And two.': name one"),
+                           ("A paragraph.\n", "no subtest proves 'A paragraph.': name one"),
+                           ("A list. Of these:\n", "no subtest proves 'A list.': name one"),
+                           ("* One (``a_test.vm.one``).\n", "there is no subtest a_test.vm.one: "),
+                           ("* One (``a_test.vm.{big,tiny}.one``).\n", "there is no subtest a_test.vm.tiny.one: "),
+                           ("* One (``a_test.host.three``).\n", "there is no subtest a_test.host.three: "),
+                           ("* One (``b_test.three``).\n", "there is no subtest b_test.three: ")):
+            self.file("Documentation/virt/kvm/vmm-page.rst", begin + text)
+            found = "\n".join(pages.check(expect.Tables(self.top), self.top))
+            (self.assertIn if said else self.assertEqual)(said, found, text)
+
     def test_the_project(self):
         self.assertEqual(list(pages.check(expect.Tables(), expect.TOP)), [])
+
+    def test_subtests(self):
+        """The sources have all of the subtests that are declared, but for those of the table of vcpu_lifecycle_stress."""
+        found = {}
+        for folder, _, files in os.walk(os.path.join(expect.TOP, "tools/testing/selftests/kvm")):
+            for file in files:
+                with open(os.path.join(folder, file), encoding="utf-8") as source:
+                    found[os.path.splitext(file)[0]] = pages.subtests(source.read())
+        for row in expect.Tables().rows:
+            if row.test != "vcpu_lifecycle_stress":
+                self.assertEqual(set(row.subtests or []) - found[row.test], set(), row.test)
 
 
 class Lab(Case):
