@@ -499,7 +499,7 @@ static void provision(struct __test_metadata *_metadata, struct vmm *vmm, enum s
 	/* An even number of times. */
 	for (n = 0; n < NR_ACCESSES || n % 2 || !all_did_something(vmm, nr_before); n++) {
 		TEST_ASSERT(!timed_out(start, PATIENCE_S),
-			    "too slow: want each vCPU in an ioctl within %d s", PATIENCE_S);
+			    "want each vCPU in an ioctl within %d s, one isn't", PATIENCE_S);
 		count_failure(&writes, write_rev(vmm, n % 2 ? OLD_REVISION : OLD_REVISION + 1));
 		r = gic_get(vmm, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_IIDR, &val);
 		count_failure(&reads, r);
