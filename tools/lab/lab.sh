@@ -20,8 +20,8 @@
 #                       options as well
 #
 # The results are in results/DATE-BASE, and results/latest is the last of them: the
-# verdict as results.json and junit.xml, the reds in reds, and in HOST-PATCHES KTAP and
-# kernel log per test.  Of parts: in HOST-PATCHES.N, and their logs together.
+# verdict as results.json (KCIDB's schema), results.ktap and junit.xml, the reds in reds,
+# and in HOST-PATCHES KTAP and kernel log per test.  Of parts: in HOST-PATCHES.N, and their logs together.
 
 . "$(dirname "$0")/../lib.sh"
 

@@ -6,13 +6,12 @@
 # commands for scripts; the parts are in verdict/.
 
 import argparse
-import json
 import os
 import re
 import signal
 import sys
 
-from verdict import expect, kit, logs, pages, report, upstream
+from verdict import expect, kcidb, kit, logs, pages, report, upstream
 from verdict.judge import Run
 from verdict.logs import die
 
@@ -35,8 +34,7 @@ def again(folder, tables):
         return max(again(os.path.join(folder, name), tables) for name in runs)
     if not os.path.exists(file):
         return report.report(unfinished(folder, tables))
-    with open(file, encoding="utf-8") as text:
-        about = json.load(text)["run"]
+    about = kcidb.run_of(folder)["run"]
     if about["kind"] == "upstream":
         run = upstream.Upstream(folder, os.path.join(expect.TOP, about["list"]), about["hosts"], about["variants"])
         run.judge()

@@ -6,17 +6,23 @@
 
 import base64
 import contextlib
+import copy
+import datetime
 import gzip
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 
+import jsonschema
+
 import results
-from verdict import expect, kit, logs, pages, report, upstream
+from verdict import expect, kcidb, kit, logs, pages, report, upstream
 from verdict.judge import Run
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_data")
@@ -551,7 +557,8 @@ class Lab(Case):
         self.assertEqual(self.judge(variants=("none", "all")), 1)
         with open(os.path.join(self.folder, "results.json"), encoding="utf-8") as text:
             found = json.load(text)
-        self.assertEqual((found["run"]["base"], found["passed"], found["failed"]), ("v9", 2, 2))
+        about = [one["misc"] for one in found["checkouts"]]
+        self.assertEqual([(one["run"]["base"], one["passed"], one["failed"]) for one in about], [("v9", 1, 1), ("v9", 1, 1)])
         root = ElementTree.parse(os.path.join(self.folder, "junit.xml")).getroot()
         self.assertEqual(int(root.get("failures")), len(root.findall(".//failure")))
         self.assertEqual(int(root.get("tests")), len(root.findall(".//testcase")))
@@ -560,6 +567,169 @@ class Lab(Case):
             os.remove(os.path.join(self.folder, "results.json"))
             self.assertEqual(results.again(self.folder, self.run_.tables), 1)
         self.assertEqual(out.getvalue().count("two failed, and not for the declared reason"), 2)
+
+
+# The constraints of the schema 5.3 of kernelci/kcidb-io (v05_03.py) on the properties that are written
+# here, taken over by hand.  It has more properties, and this allows no others: all that passes here
+# passes there, if no constraint was mistaken.
+def string(pattern="^[^\\0]*$", **more):
+    return {"type": "string", "pattern": pattern, **more}
+
+
+def things(required, **properties):
+    return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": properties}
+
+
+KCIDB_ID = string("^[a-z0-9_]+:[^\\0]*$")
+KCIDB_ORIGIN = string("^[a-z0-9_]+$")
+KCIDB_PATH = string(r"^([a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)*)?$")
+KCIDB_STATUS = {"type": "string", "enum": ["FAIL", "ERROR", "MISS", "PASS", "DONE", "SKIP"]}
+KCIDB_EXCERPT = string(maxLength=16384)
+KCIDB = things(
+    "version",
+    version=things("major", major={"type": "integer", "const": 5}, minor={"type": "integer", "minimum": 0, "maximum": 3}),
+    checkouts={"type": "array", "items": things(
+        "id origin", id=KCIDB_ID, origin=KCIDB_ORIGIN, git_commit_name=string(), patchset_hash=string("^$|^[0-9a-f]{64}$"), comment=string(),
+        start_time={"type": "string", "format": "date-time"}, valid={"type": "boolean"}, misc={"type": "object"})},
+    builds={"type": "array", "items": things(
+        "checkout_id id origin", checkout_id=KCIDB_ID, id=KCIDB_ID, origin=KCIDB_ORIGIN, architecture=string("^[a-z0-9_]*$"),
+        compiler=string(), config_name=string(), status=KCIDB_STATUS, misc={"type": "object"})},
+    tests={"type": "array", "items": things(
+        "build_id id origin", build_id=KCIDB_ID, id=KCIDB_ID, origin=KCIDB_ORIGIN, path=KCIDB_PATH, status=KCIDB_STATUS, comment=string(),
+        environment=things("", comment=string(), misc={"type": "object"}), log_excerpt=KCIDB_EXCERPT, duration={"type": "number"},
+        number=things("value", value={"type": "number"}, unit=string()), misc={"type": "object"})})
+
+
+def wrong_with(found):
+    """The mistakes that jsonschema finds, and those of a database: objects that refer to nothing, an ID twice."""
+    said = [f"{list(error.path)}: {error.message}" for error in jsonschema.Draft7Validator(KCIDB).iter_errors(found)]
+    ids = [one["id"] for name in ("checkouts", "builds", "tests") for one in found[name]]
+    said += [f"{one} is there twice" for one in set(ids) if ids.count(one) > 1]
+    said += [f"{one['id']} refers to nothing" for one in found["builds"] + found["tests"]
+             if one.get("checkout_id", one.get("build_id")) not in ids]
+    for one in found["checkouts"]:
+        datetime.datetime.strptime(one["start_time"], "%Y-%m-%dT%H:%M:%S%z")
+    return said
+
+
+class Kcidb(Case):
+    """results.json, for others."""
+
+    def found(self, **more):
+        self.status = self.judge(variants=("none", "all"), linux="9.0.0-rc2", **more)
+        with open(os.path.join(self.folder, "results.json"), encoding="utf-8") as file:
+            self.data = json.load(file)
+        self.assertEqual(wrong_with(self.data), [])
+        return {(one["id"].split(":")[2], one["path"]): one for one in self.data["tests"]}
+
+    def setUp(self):
+        super().setUp()
+        self.result("amd", "none", "a_test", "exit 1", "1..3", "# a.c:1:one:one is bad\0", "not " + ok(1, "one"), "!BUG: KASAN: two is bad",
+                    "not " + ok(2, "two"), ok(3, "three.a/b"))
+        self.result("amd", "all", "a_test", "exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three.a/b"))
+        for variant in ("none", "all"):
+            self.result("amd", variant, "b_test", "exit 0", "1..2", ok(1, "x"), ok(2, "y", " # SKIP no y"))
+            self.console("amd", variant, "Linux version 9.0 (me@lab) (some-gcc (Debian 12) 12.2, GNU ld (GNU) 2.4) #1", "lab: done")
+        self.expect(EXPECT + "b_test\tamd\ty\tskip\tno y\n")
+
+    def test_schema(self):
+        found = self.found()
+        self.assertEqual(self.status, 0, self.said)
+        self.assertEqual(self.data["version"], {"major": 5, "minor": 3})
+        states = {key: one["status"] for key, one in found.items()}
+        prefix = "kselftest.kvm."
+        self.assertEqual({path: states["none", path] for _, path in states}, {
+            prefix + "a_test.one": "FAIL", prefix + "a_test.two": "FAIL", prefix + "a_test.three.a_b": "PASS", prefix + "a_test": "FAIL",
+            prefix + "b_test.x": "PASS", prefix + "b_test.y": "SKIP", prefix + "b_test": "PASS"})
+        self.assertEqual({path for variant, path in states if variant == "none"}, {path for variant, path in states if variant == "all"})
+        self.assertNotIn("FAIL", [state for (variant, _), state in states.items() if variant == "all"])
+        red = found["none", prefix + "a_test.one"]
+        self.assertEqual((red["log_excerpt"].split("\n")[1:3], red["misc"]["as_declared"]),
+                         (["lab: # a.c:1:one:one is bad?", "lab: not ok 1 global.one"], True))
+        self.assertIn("BUG: KASAN: two is bad", found["none", prefix + "a_test.two"]["log_excerpt"])
+        self.assertEqual(found["none", prefix + "a_test"]["number"], {"value": 2, "unit": "failed subtests"})
+
+    def test_checkouts(self):
+        self.found()
+        without, with_it = self.data["checkouts"]
+        self.assertEqual((without["git_commit_name"], without["patchset_hash"]), ("v9.0-rc2", ""))
+        # sha256sum *.patch | cut -c-64 | sha256sum
+        line = hashlib.sha256(b"").hexdigest() + "\n"
+        self.assertEqual(with_it["patchset_hash"], hashlib.sha256((4 * line).encode()).hexdigest())
+        self.assertEqual([one["compiler"] for one in self.data["builds"]], ["some-gcc (Debian 12) 12.2"] * 2)
+        self.assertEqual(report.good(self.folder), ["amd-none", "amd-all"])
+
+    def test_ends(self):
+        a_test = "kselftest.kvm.a_test"
+        for status, state in (("panicked", "ERROR"), ("hung: a CPU stalls", "ERROR"), ("exit 124", "ERROR"), ("exit 4", "SKIP"),
+                              ("died: the host did not come as far as this test, see x", "MISS")):
+            with self.subTest(status):
+                self.result("amd", "all", "a_test", status, "1..3", ok(1, "one"))
+                self.assertEqual(self.found()["all", a_test]["status"], state)
+        self.result("amd", "all", "a_test", "exit 0", "1..3", ok(1, "one"), ok(2, "x"), ok(3, "y"))
+        self.assertEqual(self.found()["all", a_test + ".two"]["status"], "MISS")
+        self.result("amd", "all", "a_test", "exit 0", "1..2", ok(1, "one"), "!WARNING: made up", ok(2, "two"))
+        found = self.found()["all", a_test]
+        self.assertEqual((found["status"], found["log_excerpt"]), ("FAIL", "WARNING: made up\n"))
+        self.result("amd", "all", "a_test", "exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "two"))
+        self.found()
+
+    def test_a_long_log(self):
+        self.result("amd", "none", "a_test", "exit 1", "1..2", "# one is bad", *["# " + "x" * 900] * 30, "not " + ok(1, "one"), ok(2, "two"))
+        said = self.found()["none", "kselftest.kvm.a_test.one"]["log_excerpt"]
+        self.assertIn("one is bad", said)
+        self.assertTrue(said.endswith("not ok 1 global.one\n"))
+
+    def test_names(self):
+        self.assertEqual(kcidb.name_of("/x/20260101-000000-v9-patches/a"), "20260101-000000-v9-patches/a")
+        self.assertRegex(kcidb.name_of(self.top), "^[0-9]{8}-[0-9]{6}-" + os.path.basename(self.top))
+
+    def test_the_check_speaks(self):
+        self.found()
+        for spoil in (lambda data: data["tests"][0].update(status="RED"), lambda data: data["tests"][0].update(path="a b"),
+                      lambda data: data["builds"][0].pop("checkout_id"), lambda data: data.update(run={}),
+                      lambda data: data["tests"][1].update(id=data["tests"][0]["id"]), lambda data: data["tests"][0].update(log_excerpt="\0"),
+                      lambda data: data["tests"][0].update(log_excerpt=17000 * "x"), lambda data: data["checkouts"].pop()):
+            data = copy.deepcopy(self.data)
+            spoil(data)
+            self.assertNotEqual(wrong_with(data), [])
+
+    def ktap(self, lines):
+        """Plans that are kept, numbers and nesting; the results by their names."""
+        results, open_ = {}, []
+        for line in lines:
+            depth = (len(line) - len(line.lstrip(" "))) // 2
+            text = line.strip()
+            if text == "KTAP version 1":
+                self.assertEqual(len(open_), depth)
+                open_.append([None, 0])
+            elif re.match(r"1\.\.", text):
+                open_[depth][0] = int(text[3:])
+            elif not text.startswith("#"):
+                found = re.match(r"(not )?ok ([0-9]+) ([^#]*?)(?: # (.*))?$", text)
+                while len(open_) > depth + 1:
+                    self.assertEqual(*open_.pop())
+                open_[depth][1] += 1
+                self.assertEqual(int(found[2]), open_[depth][1])
+                results[depth, found[3]] = "skip" if found[4] and found[4].startswith("SKIP") else "fail" if found[1] else "pass"
+        self.assertEqual(open_[0][0], open_[0][1])
+        return results
+
+    def test_ktap(self):
+        self.found()
+        with open(os.path.join(self.folder, "results.ktap"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        found = self.ktap(lines)
+        self.assertEqual({name: result for (depth, name), result in found.items() if depth == 0}, {"amd-none": "fail", "amd-all": "pass"})
+        self.assertEqual((found[2, "x"], found[2, "y"], found[2, "one"]), ("pass", "skip", "pass"))
+        self.assertIn("    not ok 1 one", lines)
+        self.assertIn("    # the kernel: BUG: KASAN: two is bad", lines)
+        self.result("amd", "all", "a_test", "panicked", "1..3", ok(1, "one"))
+        self.found()
+        with open(os.path.join(self.folder, "results.ktap"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        self.assertEqual(self.ktap(lines)[1, "a_test"], "fail")
+        self.assertIn("  not ok 1 a_test # ERROR panicked", lines)
 
 
 class Patches(Case):
@@ -744,6 +914,11 @@ class Upstream(Case):
 
     def test_right(self):
         self.assertEqual(self.verdict(), 0, self.said)
+        with open(os.path.join(self.folder, "results.json"), encoding="utf-8") as file:
+            found = json.load(file)
+        self.assertEqual(wrong_with(found), [])
+        self.assertEqual([(one["path"], one["status"]) for one in found["tests"][::2]],
+                         [("kselftest.kvm.same", "PASS"), ("kselftest.kvm.slow", "ERROR")])
 
     def test_wrong(self):
         for args, sentence in ((("same", "exit 0", "ok 1 one", "!WARNING: made up"), "AMD +same +the kernel reports .*made up"),

@@ -19,6 +19,7 @@ class Cell:
         self.test, self.host, self.variant = test, host, variant
         self.text, self.ok = "", False
         self.subtests, self.complaints = [], []
+        self.log, self.status, self.missed, self.report = None, "", [], None
         self.reds, self.left_out, self.chances = [], [], []
 
     def complain(self, sentence, subtest=None):
@@ -78,6 +79,7 @@ class Run:
             judge.section(section)
         judge.missing()
         judge.end(status, log, first)
+        cell.log, cell.status = log, status
         return cell
 
     # All of it.
@@ -256,6 +258,7 @@ class Judge:
                 self.fail(f"{sub} is declared as {what}", sub)
         for sub in self.expectations.declared():
             if sub not in self.reported and (not self.run.patch or self.own(sub)):
+                self.cell.missed.append(sub)
                 self.fail(f"{sub} is declared and did not run", sub)
 
     def end(self, status, log, first):
@@ -325,4 +328,5 @@ class Judge:
             unknown = []
         if unknown:
             line, sub = unknown[0]
+            self.cell.report = line
             self.fail("the kernel reported: " + trim(line), sub)

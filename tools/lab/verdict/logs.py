@@ -10,7 +10,7 @@ import sys
 
 from . import expect
 
-STAMP = re.compile(r"^\[ *[0-9.]+\] ")
+STAMP = re.compile(r"^\[ *([0-9.]+)\] ")
 BOOT = re.compile(r"^\[ +0\.000000\] ")
 RESULT = re.compile(r"^lab: (not )?ok [0-9]+ (?:- )?(.*?)(?: *#(.*))?$")
 RUN = re.compile(r"^lab: #  RUN +(?:global\.)?([^ ]+)")
@@ -79,7 +79,11 @@ class Log:
 
     def __init__(self, lines):
         self.sections, self.reports, self.plan = [], [], 0
-        lines = [STAMP.sub("", line) for line in lines]
+        lines = list(lines)
+        times = [float(stamp[1]) for stamp in map(STAMP.match, lines) if stamp]
+        # By the kernel's clock; of several parts, whose clocks begin anew, it is not known.
+        self.seconds = round(times[-1] - times[0], 3) if times and times == sorted(times) else None
+        self.lines = lines = [STAMP.sub("", line) for line in lines]
         part, running, last = [], None, None
         pending = []
         for line in lines:

@@ -9,6 +9,7 @@ import re
 import time
 import xml.etree.ElementTree as ElementTree
 
+from . import kcidb, ktap
 from .logs import lines_of, write
 
 
@@ -44,8 +45,7 @@ def taken_text(run):
 
 def good(folder):
     """Of a run that is judged: HOST-VARIANT, where all is as it must be."""
-    with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
-        return [name for name, ok in json.load(file)["columns"].items() if ok]
+    return [name for name, ok in kcidb.run_of(folder)["columns"].items() if ok]
 
 
 def reds_text(run):
@@ -87,17 +87,6 @@ def columns(run):
     wrong = {(host, variant) for host, variant, _ in run.console_complaints}
     wrong.update((cell.host, cell.variant) for cell in run.cells.values() if not cell.ok or cell.complaints)
     return {f"{host}-{variant}": (host, variant) not in wrong for variant in run.variants for host in run.hosts}
-
-
-def as_json(run):
-    passed, failed = run.counts()
-    return {
-        "run": run.about(), "columns": columns(run), "passed": passed, "failed": failed, "complaints": run.complaints(),
-        "chances": [chance._asdict() for chance in run.chances()],
-        "cells": [{"test": cell.test, "host": cell.host, "variant": cell.variant, "cell": cell.text, "ok": cell.ok,
-                   "complaints": [sentence for _, sentence in cell.complaints],
-                   "subtests": [sub._asdict() for sub in cell.subtests]} for cell in run.cells.values()],
-    }
 
 
 def as_junit(run):
@@ -170,7 +159,9 @@ def report(run, keep=True, fresh=False):
         write(os.path.join(run.folder, "junit.xml"), as_junit(run))
         if fresh:
             history(run)
-        write(os.path.join(run.folder, "results.json"), json.dumps(as_json(run), indent=1) + "\n")
+        write(os.path.join(run.folder, "results.ktap"), ktap.of_run(run))
+        # The last one: it says that there is a verdict.
+        write(os.path.join(run.folder, "results.json"), json.dumps(kcidb.of_run(run, columns(run)), indent=1) + "\n")
         count = sum(len(cell.reds) for cell in run.cells.values())
         print(f"\n{count} reds, and what is skipped as declared: {reds}")
     print(f"\nlab: {passed} passed, {failed} failed")

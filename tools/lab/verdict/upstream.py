@@ -7,7 +7,7 @@ import json
 import os
 import re
 
-from . import expect
+from . import expect, kcidb
 from .logs import STAMP, die, is_splat, lines_of, write
 
 
@@ -24,7 +24,7 @@ class Upstream:
             for host in (host for host in hosts if {host, self.about[host].arch} & set(where.split(","))):
                 self.listed[test, host] = result
                 self.known[test, host] = report[0] if report else ""
-        self.differences, self.count = [], collections.defaultdict(collections.Counter)
+        self.differences, self.count, self.tests = [], collections.defaultdict(collections.Counter), []
 
     @staticmethod
     def plain(text):
@@ -76,6 +76,7 @@ class Upstream:
             for test in lines_of(os.path.join(self.folder, host + ".tests")):
                 seen = [self.look(test, host, variant) for variant in self.variants]
                 for variant, one in zip(self.variants, seen):
+                    self.tests.append((test, host, variant, one, took[variant].get(test)))
                     self.count[host, variant].update({one[0]: 1, "tests": 1, "seconds": took[variant].get(test, 0)})
                 if record:
                     self.record(test, host, seen[0], [took[variant].get(test, 0) for variant in self.variants])
@@ -120,7 +121,5 @@ class Upstream:
             print("\n".join("  " + text for text in self.differences))
         print(f"\nupstream's selftests: {len(self.differences)} differences")
         about = {"kind": "upstream", "list": self.file, "hosts": self.hosts, "variants": self.variants}
-        write(os.path.join(self.folder, "results.json"),
-              json.dumps({"run": about, "complaints": self.differences,
-                          "counts": {f"{host}-{variant}": dict(count) for (host, variant), count in self.count.items()}}, indent=1) + "\n")
+        write(os.path.join(self.folder, "results.json"), json.dumps(kcidb.of_upstream(self, about), indent=1) + "\n")
         return 1 if self.differences else 0
