@@ -7,7 +7,8 @@
 # (its lines alone) and TEST.status: "exit N", "hung: WHY", "panicked" or "died".
 # Of a kernel with lockdep and the series also lockdep_stats, lockdep and
 # lockdep_chains, as /proc had them at the end, and in kernel which build of the
-# lab that was.  Of the variant gcov also gcov.tar, of debugfs.
+# lab that was.  Of the variant gcov also gcov.tar, of debugfs.  If something failed, boot
+# has the machine, and where its kernel and initramfs are kept, see verdict/travel.py.
 #
 # With REUSE=1 the results are taken from the cache, if their inputs are the same as in
 # a run that lab.sh has kept; the file taken then has the time of that run, and the file
@@ -113,12 +114,43 @@ archive()
 	(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0) >"$RESULTS/archive"
 }
 
+# The machine and the kernel's command line, for tests and for a shell alike.
+QEMU="$MACHINE $DEVICES -m $MEMORY -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults -serial mon:stdio"
+CMDLINE="$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8"
+
 # boot COMMAND-LINE: the last thing that a shell does.
 boot()
 {
-	exec $MACHINE $DEVICES -m "$MEMORY" -accel tcg,thread=$THREAD -nographic -no-reboot -nodefaults \
-		-serial mon:stdio -kernel "$OUT/image" -initrd "$INITRD" \
-		-append "$CMDLINE panic=-1 kasan_multi_shot printk.devkmsg=on loglevel=8 $*"
+	exec $QEMU -kernel "$OUT/image" -initrd "$INITRD" -append "$CMDLINE $*"
+}
+
+# failed_here: has a test failed, or not come to its end?
+failed_here()
+{
+	grep -qs '^not ok ' "$RESULTS"/*.ktap || grep -qsvE '^exit [04]$' "$RESULTS"/*.status
+}
+
+# keep_boot: the kernel and the initramfs, in $CACHE/boot once for all hosts that have the
+# same, and in the file boot the machine to boot them in.
+keep_boot()
+{
+	rm -f "$RESULTS/root/lab.tests"
+	_key=$(cd "$RESULTS/root" && { find . -type f -exec sha256sum {} + | sort; sha256sum <"$OUT/image"; } | hash_of)
+	_kept=$CACHE/boot/$_key
+	mkdir -p "$CACHE/boot"
+	[ -d "$_kept" ] || {
+		_new=$_kept.$$
+		mkdir "$_new"
+		# The build and this one are in one file system.
+		ln "$OUT/image" "$_new/kernel" 2>/dev/null || cp "$OUT/image" "$_new/kernel"
+		(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0) | gzip -n >"$_new/initramfs"
+		mv -T "$_new" "$_kept" 2>/dev/null || rm -rf "$_new"
+	}
+	touch "$_kept"
+	# shellcheck disable=SC2046 # the words of a line
+	set -- $(host_get "$HOST" emulator)
+	printf '%s\t%s\n' kept "$_kept" program "$1" package "${2:-}" machine "${QEMU#"$EMULATOR" }" \
+		cmdline "$CMDLINE lab.timeout=$TEST_TIMEOUT" seconds "$((BOOT_TIMEOUT + TEST_TIMEOUT + GRACE))" >"$RESULTS/boot"
 }
 
 # The messages that a kernel repeats about a CPU that is stalled.
@@ -198,6 +230,8 @@ take_cell()
 		cp -a "$kept/." "$RESULTS/"
 		date -r "$kept/kernel" '+%Y-%m-%d %H:%M' >"$RESULTS/taken"
 		touch "$kept"
+		_boot=$(sed -n 's/^kept	//p' "$RESULTS/boot" 2>/dev/null || :)
+		[ ! -d "$_boot" ] || touch "$_boot"
 		step "$HOST, patches: $PATCHES: nothing has changed since $(cat "$RESULTS/taken"), whose results are taken (AGAIN=1 runs it again)"
 	else
 		echo "$key" >"$RESULTS/cell"
@@ -208,7 +242,7 @@ take_cell()
 run_tests()
 {
 	mkdir -p "$RESULTS"
-	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS"/gcov.tar "$RESULTS/kernel"
+	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS"/gcov.tar "$RESULTS/kernel" "$RESULTS/boot"
 	make_root
 	if [ -n "${REUSE:-}" ] && take_cell "$@"; then
 		rm -rf "$RESULTS/root"
@@ -232,6 +266,8 @@ run_tests()
 		sed '/^hung/!s/^/died: /' >"$RESULTS/$test.status"
 	done
 	echo "${OUT##*/}" >"$RESULTS/kernel"
+	# Upstream's tests and the kit's have no reds of ours, and a disk does not travel.
+	[ -n "${SUITE:-}" ] || [ -f "$ROOT" ] || ! failed_here || keep_boot
 	rm -rf "$RESULTS/root" "$RESULTS/archive"
 }
 

@@ -21,7 +21,8 @@
 #
 # The results are in results/DATE-BASE, and results/latest is the last of them: the
 # verdict as results.json (KCIDB's schema), results.ktap and junit.xml, the reds in reds,
-# and in HOST-PATCHES KTAP and kernel log per test.  Of parts: in HOST-PATCHES.N, and their logs together.
+# in HOST-PATCHES KTAP and kernel log per test, and in red a folder for each test that is
+# red, which shows it again on another machine.  Of parts: in HOST-PATCHES.N, and their logs together.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -101,8 +102,8 @@ keep_cells()
 		rm -rf "$CACHE/cells/$key" "$CACHE/cells/$key.tmp/cell"
 		mv "$CACHE/cells/$key.tmp" "$CACHE/cells/$key"
 	done
-	# Results that no run has taken for a month.
-	[ ! -d "$CACHE/cells" ] || find "$CACHE/cells" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
+	# Results and boots that no run has taken for a month.
+	[ ! -d "$CACHE/cells" ] || find "$CACHE/cells" $(ls -d "$CACHE/boot" 2>/dev/null) -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
 }
 
 bad=

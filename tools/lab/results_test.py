@@ -732,6 +732,72 @@ class Kcidb(Case):
         self.assertIn("  not ok 1 a_test # ERROR panicked", lines)
 
 
+class Travel(Case):
+    """A folder for each test with a red."""
+
+    def setUp(self):
+        super().setUp()
+        self.expect("a_test\tamd\t-\tpass\na_test\tamd\tone\tbug\tone is bad\tfirst\nb_test\tamd\t-\tpass\nb_test\tamd\tx\tbug\tx\tfirst\n")
+        for name in ("kernel", "initramfs"):
+            self.file(f"cache/boot/0/{name}", name)
+        self.kept = os.path.join(self.top, "cache/boot/0")
+        self.result("amd", "none", "a_test", "exit 1", "1..2", "# a.c:1:one:one is bad: it's 3", "not " + ok(1, "one"), ok(2, "two"))
+        self.result("amd", "none", "b_test", "exit 1", "1..1", "# x", "not " + ok(1, "x"))
+        for test in ("a_test", "b_test"):
+            self.result("amd", "all", test, "exit 0", "1..1", ok(1, "one" if test == "a_test" else "x"))
+        self.boot()
+
+    def boot(self, variant="none"):
+        self.file(f"results/20260101-000000-v9/amd-{variant}/boot", "".join(
+            f"{name}\t{value}\n" for name, value in (("kept", self.kept), ("program", "qemu"), ("package", ""), ("machine", "-m 1G"),
+                                                    ("cmdline", "a b"), ("seconds", "9"))))
+
+    def folders(self):
+        top = os.path.join(self.folder, "red")
+        return sorted(os.listdir(top)) if os.path.isdir(top) else []
+
+    def test_folders(self):
+        self.assertEqual(self.judge(variants=("none", "all")), 0, self.said)
+        self.assertRegex(self.said, "\n2 tests with a red, each as a folder for another machine: .*/red\n")
+        self.assertEqual(self.folders(), ["amd-none-a_test", "amd-none-b_test"])
+        for name in ("kernel", "initramfs"):
+            # The cache's, and one a folder.
+            self.assertEqual(os.stat(os.path.join(self.kept, name)).st_nlink, 3)
+        show = os.path.join(self.folder, "red/amd-none-a_test/show")
+        self.assertTrue(os.access(show, os.X_OK))
+        with open(show, encoding="utf-8") as text:
+            self.assertIn("SUBTEST=one\nWANT='one is bad: it'\"'\"'s 3'\n", text.read())
+
+    def test_later(self):
+        self.judge(variants=("none", "all"))
+        shutil.rmtree(self.kept)
+        self.judge(variants=("none", "all"))
+        self.assertEqual(self.folders(), ["amd-none-a_test", "amd-none-b_test"])
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "red/amd-none-a_test/kernel")))
+        self.result("amd", "none", "b_test", "exit 0", "1..1", ok(1, "x"))
+        self.judge(variants=("none", "all"))
+        self.assertEqual(self.folders(), ["amd-none-a_test"])
+
+    def test_not_declared(self):
+        """A report with the series, a panic; and a hang, which has no line to look for."""
+        self.boot("all")
+        for status, line, want in (("exit 0", "!WARNING: made up", "WARNING: made up"), ("hung: a CPU stalls", "# x", None),
+                                   ("panicked", "!Kernel panic - not syncing: x", "Kernel panic - not syncing: x")):
+            with self.subTest(status):
+                self.result("amd", "all", "a_test", status, "1..1", line, ok(1, "one"))
+                self.judge(variants=("all",))
+                self.assertEqual(self.folders(), ["amd-all-a_test"] if want else [])
+                if want:
+                    with open(os.path.join(self.folder, "red/amd-all-a_test/show"), encoding="utf-8") as text:
+                        self.assertIn(f"SUBTEST=''\nWANT='{want}'\n", text.read())
+
+    def test_no_kernel(self):
+        os.remove(os.path.join(self.folder, "amd-none/boot"))
+        self.judge(variants=("none",))
+        self.assertEqual(self.folders(), [])
+        self.assertNotIn("for another machine", self.said)
+
+
 class Patches(Case):
     """The kernels without and with one patch."""
 

@@ -77,7 +77,7 @@ scripts()
 {
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
-		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/virt/kvm/identity.sh" \
+		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/tools/lab/show" "$TOP/virt/kvm/identity.sh" \
 		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/guardian "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
 		"$TOP"/debian/*.post*
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
@@ -382,6 +382,35 @@ ran()
 	accepts "$1: the host is started" test -e "$dummy/started"
 }
 
+# The red of the dummy host, in a folder that is moved away: its script starts the emulator
+# once more, and compares.
+red_travels()
+{
+	accepts 'red: a folder for a test that fails' mv "$WORK/project/results/latest/red/dummy-all-xen_evtchn_target_test" "$WORK/a red"
+	accepts 'red: there is no link into the project or the cache' sh -c '! grep -F -e "$1" "$2/show" && [ -z "$(find "$2" -type l)" ]' sh "$WORK" "$WORK/a red"
+	accepts 'red: its initramfs has the test' sh -c 'gzip -dc "$1/initramfs" | cpio -t --quiet | grep -qx tests/none' sh "$WORK/a red"
+	mv "$dummy/cache" "$dummy/gone"
+	accepts 'red: shown again elsewhere' env PATH="$dummy/bin:$PATH" "$WORK/a red/show"
+	said 'red: the same line' '^show: red again, in boot 1 of 1: evtchn.update_while_sending: '
+	cp "$dummy/started" "$WORK/output"
+	said 'red: on the same machine' '^-machine one,b=c -cpu two -smp 4 -device five -m 4G -accel tcg,thread=multi .* lab\.test=xen_evtchn_target_test$'
+	cp "$dummy/bin/dummy-emulator" "$WORK/emulator"
+	sed -i 's/the event went to [0-9]/the event went to 17/' "$dummy/bin/dummy-emulator"
+	accepts 'red: a number in the line may differ' env PATH="$dummy/bin:$PATH" "$WORK/a red/show"
+	sed -i 's/the event went/the event comes/' "$dummy/bin/dummy-emulator"
+	refuses 'red: another line' '^show: boot 2 of 2 did not show it$' env PATH="$dummy/bin:$PATH" "$WORK/a red/show" 2
+	sed -i 's/not ok 1/ok 1/' "$dummy/bin/dummy-emulator"
+	refuses 'red: green' '^show: boot 1 of 1 did not show it$' env PATH="$dummy/bin:$PATH" "$WORK/a red/show"
+	sed -i 's/begin xen/began xen/' "$dummy/bin/dummy-emulator"
+	refuses 'red: a host that does not boot' '^show: the host did not come as far as the test: ' env PATH="$dummy/bin:$PATH" "$WORK/a red/show"
+	refuses 'red: no emulator' '^show: there is no dummy-emulator: apt-get install ' "$WORK/a red/show"
+	refuses 'red: TIMES' '^show: unknown TIMES=often: ' "$WORK/a red/show" often
+	rm "$WORK/a red/kernel"
+	refuses 'red: half a folder' '^show: there is no kernel beside this script: ' env PATH="$dummy/bin:$PATH" "$WORK/a red/show"
+	mv "$WORK/emulator" "$dummy/bin/dummy-emulator"
+	mv "$dummy/gone" "$dummy/cache"
+}
+
 # One more host is one file: its emulator, here a script, is started as the file says,
 # and its results are in the table.
 one_file_is_a_host()
@@ -394,7 +423,7 @@ one_file_is_a_host()
 	dummy=$WORK/dummy
 	mkdir -p "$dummy/bin" "$dummy/cache/out/kernel/modules" "$dummy/cache/module/kernel" "$dummy/cache/busybox" "$dummy/cache/tests/v7.3-x86"
 	ln -s kernel "$dummy/cache/out/v7.3-x86-all"
-	touch "$dummy/cache/module/kernel/kvm_lifecycle.ko" "$dummy/cache/busybox/amd64" "$dummy/cache/tests/v7.3-x86/none"
+	touch "$dummy/cache/out/kernel/image" "$dummy/cache/module/kernel/kvm_lifecycle.ko" "$dummy/cache/busybox/amd64" "$dummy/cache/tests/v7.3-x86/none"
 	cat >"$dummy/bin/dummy-emulator" <<-EOT
 		#!/bin/sh
 		[ "\$1" != --version ] || exit 0
@@ -454,11 +483,12 @@ one_file_is_a_host()
 	accepts 'cells: a file that is as it was' $run
 	accepts 'cells: and the host is not started' test ! -e "$dummy/started"
 	sed -i 's/^smp.*/smp		4/' "$WORK/project/tools/lab/hosts/dummy"
-	sed -i 's/ok 1 global/not ok 1 global/; s/exit 0/exit 1/' "$dummy/bin/dummy-emulator"
+	sed -i "s/1\.\.1 'ok 1 global/1..1 '# a.c:1:x:the event went to 1' 'not ok 1 global/; s/exit 0/exit 1/" "$dummy/bin/dummy-emulator"
 	refuses 'cells: the host has changed, and its test fails' '^lab.sh: not every cell is as it must be' $run
 	rm "$dummy/started"
 	refuses 'cells: a failure is not kept' '^lab.sh: not every cell is as it must be' $run
 	accepts 'cells: and the host is started' test -e "$dummy/started"
+	red_travels
 
 	# A host that hangs is ended, and by the cause of it.
 	sed -i "s/'exit 1' 'end xen_evtchn_target_test' done/'Sending NMI'/" "$dummy/bin/dummy-emulator"

@@ -9,7 +9,7 @@ import re
 import time
 import xml.etree.ElementTree as ElementTree
 
-from . import kcidb, ktap
+from . import kcidb, ktap, travel
 from .logs import lines_of, write
 
 
@@ -164,5 +164,8 @@ def report(run, keep=True, fresh=False):
         write(os.path.join(run.folder, "results.json"), json.dumps(kcidb.of_run(run, columns(run)), indent=1) + "\n")
         count = sum(len(cell.reds) for cell in run.cells.values())
         print(f"\n{count} reds, and what is skipped as declared: {reds}")
+        packed = travel.pack(run)
+        if packed:
+            print(f"{packed} tests with a red, each as a folder for another machine: {os.path.join(run.folder, travel.FOLDER)}")
     print(f"\nlab: {passed} passed, {failed} failed")
     return 1 if complaints or failed else 0
