@@ -38,6 +38,8 @@ PCI ?=
 RESULTS ?=
 CHANGED ?=
 TOPIC ?=
+GOOD ?=
+BAD ?=
 # Variables that scripts take from the environment, for any target.
 FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
@@ -98,6 +100,11 @@ storm:
 .PHONY: lab-patches
 lab-patches:
 	@BASE='$(BASES)' $(HOSTS_OF) PATCH='$(PATCH)' CHANGED='$(CHANGED)' KERNEL='$(KERNEL)' tools/lab/lab-patches.sh
+
+##lab-bisect:      the first commit of a kernel tree with which a test is red (TREE=/path/to/linux GOOD=v7.2 BAD=v7.3 TEST=name, or name.subtest)
+.PHONY: lab-bisect
+lab-bisect:
+	@BASE='$(BASES)' $(HOSTS_OF) TREE='$(TREE)' GOOD='$(GOOD)' BAD='$(BAD)' TEST='$(TEST)' tools/lab/lab-bisect.sh
 
 ##interleave:      every function of creating, using and destroying VMs held once, with the matrix (a sample of it is in the lab)
 .PHONY: interleave

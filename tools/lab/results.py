@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 
-from verdict import expect, kcidb, kit, logs, pages, report, upstream
+from verdict import expect, kcidb, kit, logs, outcome, pages, report, upstream
 from verdict.judge import Run
 from verdict.logs import die
 
@@ -107,6 +107,13 @@ def main():
     one = commands.add_parser("again", help="judge an old run again")
     one.add_argument("folder")
 
+    one = commands.add_parser("outcome", help="of one test, without any declaration, for git bisect run: 0, 1 or 125, and why")
+    one.add_argument("folder")
+    one.add_argument("test")
+    one.add_argument("--base", required=True)
+    one.add_argument("--host", required=True)
+    one.add_argument("--subtest", default="")
+
     one = commands.add_parser("upstream", help="upstream's own selftests")
     one.add_argument("folder")
     one.add_argument("--list", required=True)
@@ -175,7 +182,10 @@ def main():
         run = Run(args.folder, tables, args.base, args.hosts, args.variants, args.tests, args.kernel, args.patch,
                   bool(args.sure), args.kind, args.level, args.linux, args.there)
         return report.report(run, fresh=True)
-    if args.command == "tests":
+    if args.command == "outcome":
+        known = tables.expectations(args.base, args.test, args.host).is_known
+        print(*outcome.outcome(args.folder, args.test, args.subtest, known))
+    elif args.command == "tests":
         bases = [args.base] + list(tables.series) if args.any is not None else [args.base]
         tests = [test for base in bases for test in tables.tests(base, args.host, args.kernel, args.level)
                  if not args.any or any(row.test == test and args.host in row.hosts and args.any in row.reason.text

@@ -22,7 +22,7 @@ import xml.etree.ElementTree as ElementTree
 import jsonschema
 
 import results
-from verdict import expect, kcidb, kit, logs, pages, report, upstream
+from verdict import expect, kcidb, kit, logs, outcome, pages, report, upstream
 from verdict.judge import Run
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_data")
@@ -919,6 +919,41 @@ class Boot(Case):
         with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as said:
             self.take("", f"lab: file: lockdep {packed[:20]}")
         self.assertRegex(said.getvalue(), "the host did not send the whole of lockdep")
+
+
+class Outcome(Case):
+    """A test of which nothing is declared, for git bisect run."""
+
+    def says(self, status, *lines, subtest=""):
+        self.result("amd", "none", "a_test", status, *lines)
+        return outcome.outcome(os.path.join(self.folder, "amd-none"), "a_test", subtest, lambda line, sub: "known" in line)
+
+    def test_outcomes(self):
+        one, two, no_two = ok(1, "one"), ok(2, "two"), "not " + ok(2, "two")
+        slow = ("# a.c:1:two:Expected 1 (1) == 2 (2)", "# a.c:1:two:too slow: it left")
+        for want, why, status, *lines in (
+                (0, "2 subtests pass", "exit 0", "1..2", one, two),
+                (0, "1 subtests pass", "exit 0", "1..2", one, two + " # SKIP no"),
+                (0, "2 subtests pass", "exit 0", "1..2", "!WARNING: known", one, two),
+                (1, "two fails: two is bad", "exit 1", "1..2", one, "# a.c:1:two:two is bad", no_two),
+                (1, "the kernel reports: WARNING: x", "exit 0", "1..2", one, "!WARNING: x", two),
+                (125, "it skips: no", "exit 0", "1..1", one + " # SKIP no"),
+                (125, "the host is too slow for two", "exit 1", "1..2", one, *slow, no_two),
+                (125, "planned 3 subtests and reported 2", "exit 0", "1..3", one, two),
+                (125, "the test did not come to its end: exit 4", "exit 4", "1..0 # SKIP no"),
+                (125, "the test did not come to its end: panicked", "panicked", "1..2", no_two),
+                (125, "the test has no subtests", "exit 0")):
+            with self.subTest(why):
+                self.assertEqual(self.says(status, *lines), (want, why))
+        os.remove(os.path.join(self.folder, "amd-none/a_test.status"))
+        self.assertEqual(outcome.outcome(os.path.join(self.folder, "amd-none"), "a_test", "", None),
+                         (125, "the test did not come to its end: not run"))
+
+    def test_one_subtest(self):
+        lines = ("1..3", ok(1, "one"), "# two is bad", "not " + ok(2, "two"), "!WARNING: x")
+        self.assertEqual(self.says("panicked", *lines, subtest="one"), (0, "1 subtests pass"))
+        self.assertEqual(self.says("panicked", *lines, subtest="two")[0], 1)
+        self.assertEqual(self.says("exit 1", *lines, subtest="three"), (125, "there is no subtest three"))
 
 
 class Hosts(Case):

@@ -268,7 +268,8 @@ tree()
 	git -C "$TREE" "$@"
 }
 
-# check_tree: it is one, in git; $version is its version, and $head its commit.
+# check_tree: it is one, in git; $version is its version, and $head its commit.  GIT_FOR is the
+# command that wants it.
 # shellcheck disable=SC2034 # for the caller
 check_tree()
 {
@@ -280,10 +281,10 @@ check_tree()
 	if ! top=$(tree rev-parse --show-toplevel 2>"$SCRATCH/log"); then
 		! grep -q 'dubious ownership' "$SCRATCH/log" ||
 			die "TREE=$TREE belongs to another user: run this command as that user"
-		die "TREE=$TREE is not a git work tree: git am needs one (git init, git add and git commit make one)"
+		die "TREE=$TREE is not a git work tree: ${GIT_FOR:-git am} needs one (git init, git add and git commit make one)"
 	fi
 	[ "$top" = "$TREE" ] ||
-		die "TREE=$TREE is a folder in the git work tree $top: git am needs the kernel at the top of one"
+		die "TREE=$TREE is a folder in the git work tree $top: ${GIT_FOR:-git am} needs the kernel at the top of one"
 	head=$(tree rev-parse -q --verify HEAD) ||
 		die "TREE=$TREE has no commit yet: commit the kernel first"
 }

@@ -170,6 +170,7 @@ scripts()
 	proof_tests
 	kit_tests
 	am_tests
+	bisect_tests
 	series_tests
 	rm -rf "$WORK/cache/src"
 	one_file_is_a_host
@@ -999,6 +1000,94 @@ am_tests()
 	user_kernel 5.10.1
 	accepts 'am: a series that the user wants all the same' env BASE=v7.3 "$am"
 	unset TREE BASE GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
+}
+
+# bisected STATE...: a tree whose commits are so, one after the other, and a lab that tells the
+# state of a commit: green, red, other (another subtest is red), broken (it does not
+# build), hangs, or full (so is the disk).
+bisected()
+{
+	user_kernel 7.3.4
+	_number=0
+	for _state; do
+		_number=$((_number + 1))
+		echo "$_state" >"$WORK/tree/virt/kvm/state"
+		echo "$_number" >"$WORK/tree/virt/kvm/number"
+		git_in "$WORK/tree" add virt
+		git_in "$WORK/tree" commit -q -m "KVM: Commit $_number, $_state"
+		git_in "$WORK/tree" tag "c$_number"
+	done
+}
+
+bisect_tests()
+{
+	project
+	echo 'get_tree() { TREE=$CACHE/src/pinned; echo "$TREE" >"$CACHE/src/$1.path"; }' >>"$WORK/project/tools/lib.sh"
+	mkdir -p "$WORK/cache/src" "$WORK/cache/out" "$WORK/bisect-bin"
+	printf '#!/bin/sh\necho "QEMU emulator version 10.0"\n' >"$WORK/bisect-bin/qemu-system-x86_64"
+	chmod +x "$WORK/bisect-bin/qemu-system-x86_64"
+	for script in module tests busybox; do
+		printf '#!/bin/sh\n' >"$WORK/project/tools/lab/$script.sh"
+	done
+	cat >"$WORK/project/tools/lab/build.sh" <<-'EOT'
+		#!/bin/sh
+		. "$(dirname "$0")/../lib.sh"
+		case $(git -C "$(cat "$CACHE/src/$1.path")" show base:virt/kvm/state) in
+		broken)	die "the build of linux for $2 failed: see a log" ;;
+		full)	echo "build.sh: the disk is full (see a log): make room" >&2; exit 1 ;;
+		esac
+	EOT
+	cat >"$WORK/project/tools/lab/host.sh" <<-'EOT'
+		#!/bin/sh
+		. "$(dirname "$0")/../lib.sh"
+		mkdir -p "$4"
+		cd "$4"
+		one='ok 1 global.one' two='ok 2 global.two' status='exit 0'
+		case $(git -C "$(cat "$CACHE/src/$1.path")" show base:virt/kvm/state) in
+		red)	one="not $one" status='exit 1' ;;
+		other)	two="not $two" status='exit 1' ;;
+		hangs)	echo 'hung: a CPU stalls' >"$5.status"; exit ;;
+		esac
+		echo "$status" >"$5.status"
+		printf '[ 1.0] lab: %s\n' 1..2 '# a.c:1:one:one is bad' "$one" "$two" >"$5.log"
+	EOT
+	bisect="env PATH=$WORK/bisect-bin:$PATH LAB_LOCKED=1 HOST=amd TREE=$WORK/tree GOOD=c1 BAD=c9 TEST=xen_evtchn_target_test $WORK/project/tools/lab/lab-bisect.sh"
+
+	bisected green green green green green red red red red
+	accepts 'lab-bisect' $bisect
+	said 'lab-bisect: the first bad commit' '^KVM: Commit 6, red$'
+	said 'lab-bisect: why a commit is bad' '\] [0-9a-f]+ KVM: Commit 9, red: bad: one fails: one is bad$'
+	said 'lab-bisect: and one is good' '\] [0-9a-f]+ KVM: Commit 1, green: good: 2 subtests pass$'
+	accepts 'lab-bisect: the record of it' grep -q '^# first bad commit: .* KVM: Commit 6, red$' "$WORK/project"/results/*-bisect/log
+	rm -rf "$WORK/project/results"
+	accepts 'lab-bisect: nothing is left behind' test -z "$(find "$WORK/cache" -name 'bisect*')"
+	accepts 'lab-bisect: and the lab has its own tree' grep -qx "$WORK/cache/src/pinned" "$WORK/cache/src/v7.3.path"
+	bisected green green hangs broken green hangs red red red
+	refuses 'lab-bisect: a commit that hangs is skipped' '^lab-bisect.sh: the others are skipped, and the first bad commit is one of: [0-9a-f]{12} [0-9a-f]{12} \(results: ' $bisect
+	said 'lab-bisect: and why' 'KVM: Commit 6, hangs: skipped: the test did not come to its end: hung: a CPU stalls$'
+	bisected green broken hangs broken green red broken broken red
+	rm -rf "$WORK/project/results"
+	accepts 'lab-bisect: one that does not build is skipped' $bisect
+	said 'lab-bisect: and the first bad commit is found' '^KVM: Commit 6, red$'
+	said 'lab-bisect: why it is skipped' 'broken: skipped: it does not build: the build of linux for x86 failed: see a log$'
+	accepts 'lab-bisect: 0, 1 and 125' test "$(cut -f2 "$WORK/project"/results/*-bisect/verdicts | sort -nu | paste -sd' ')" = '0 1 125'
+	bisected green other other red other other green red red
+	refuses 'lab-bisect: a subtest that the test has not' "^lab-bisect.sh: BAD=c9 is not bad: there is no subtest three; " \
+		$(echo "$bisect" | sed 's/_test /_test.three /')
+	accepts 'lab-bisect: one subtest' $(echo "$bisect" | sed 's/BAD=c9/BAD=c4/; s/_test /_test.one /')
+	said 'lab-bisect: and no other one' '^KVM: Commit 4, red$'
+	refuses 'lab-bisect: a GOOD that is red' '^lab-bisect.sh: GOOD=c2 is not good: two fails; ' $(echo "$bisect" | sed 's/GOOD=c1/GOOD=c2/')
+	refuses 'lab-bisect: a BAD that is green' '^lab-bisect.sh: BAD=c7 is not bad: 2 subtests pass; ' $(echo "$bisect" | sed 's/BAD=c9/BAD=c7/')
+	bisected green green green green full full full red red
+	refuses 'lab-bisect: a full disk is no verdict' '^lab-bisect.sh: git bisect has come to no end: ' $bisect
+
+	refuses 'lab-bisect: no TREE' '^lab-bisect.sh: which tree\?' $(echo "$bisect" | sed 's/TREE=[^ ]*/TREE=/')
+	refuses 'lab-bisect: a TREE without git' 'is not a git work tree: git bisect needs one' $(echo "$bisect" | sed "s#TREE=[^ ]*#TREE=$WORK/fake#")
+	refuses 'lab-bisect: no BAD' '^lab-bisect.sh: which commits\?' $(echo "$bisect" | sed 's/BAD=c9/BAD=/')
+	refuses 'lab-bisect: an unknown commit' '^lab-bisect.sh: TREE=.* has no commit GOOD=c10$' $(echo "$bisect" | sed 's/GOOD=c1/GOOD=c10/')
+	refuses 'lab-bisect: no TEST' '^lab-bisect.sh: which test\?' $(echo "$bisect" | sed 's/TEST=[^ ]*/TEST=/')
+	refuses 'lab-bisect: an unknown test' "^lab-bisect.sh: unknown TEST=none for HOST='amd': choose from " $(echo "$bisect" | sed 's/TEST=[^ ]*/TEST=none/')
+	refuses 'lab-bisect: an unknown BASE' '^lab-bisect.sh: unknown BASE=v1.0: ' env BASE=v1.0 $bisect
 }
 
 # patches/v7.3/base names a release candidate, with an edit, in the archive.
