@@ -40,6 +40,8 @@ CHANGED ?=
 TOPIC ?=
 GOOD ?=
 BAD ?=
+DEVICE ?=
+URL ?=
 # Variables that scripts take from the environment, for any target.
 FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
@@ -115,6 +117,11 @@ interleave:
 .PHONY: kselftest-kit
 kselftest-kit:
 	@BASE='$(BASES)' ARCH='$(ARCH)' KERNEL='$(KERNEL)' tools/kit/kselftest.sh pack
+
+##lava-job:        a job for LAVA that runs the kit on a device (DEVICE=x86 URL=https://where/its/files/are), in results/; nothing is submitted
+.PHONY: lava-job
+lava-job:
+	@BASE='$(BASES)' ARCH='$(ARCH)' DEVICE='$(DEVICE)' URL='$(URL)' OPTIONS='$(OPTIONS)' tools/kit/lava-job.sh
 
 ##kselftest:       the same, run on this machine, as root (OPTIONS='--unsafe --load-modules' PCI=0000:01:00.0, see tools/kit/host/README)
 .PHONY: kselftest

@@ -78,7 +78,7 @@ scripts()
 	echo TAP version 13
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/tools/lab/show" "$TOP/virt/kvm/identity.sh" \
-		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/guardian "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/*.sh \
+		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/guardian "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/lava "$TOP"/tools/kit/host/*.sh \
 		"$TOP"/debian/*.post*
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
@@ -169,6 +169,7 @@ scripts()
 
 	proof_tests
 	kit_tests
+	lava_tests
 	am_tests
 	bisect_tests
 	series_tests
@@ -895,6 +896,65 @@ kit_tests()
 	said 'kit: what to do about it' '^# ok 1 one # SKIP no thing: get one$'
 	said "kit: a test's own reason" '^ok 1 selftests: kvm: a_test # SKIP no <b>$'
 	said 'kit: no reason' '^ok 2 selftests: kvm: b_test # SKIP the test does not say why$'
+}
+
+# lava_jobs: one for each row of the table.
+lava_jobs()
+{
+	grep -v '^#' "$TOP/tools/kit/lava-devices" | while IFS='	' read -r type arch _; do
+		env DEVICE="$type" ARCH="$arch" URL=https://files.example/kvm/ RESULTS="$WORK/lava" "$TOP/tools/kit/lava-job.sh" || exit
+	done
+}
+
+lava_tests()
+{
+	job=$TOP/tools/kit/lava-job.sh url=URL=https://files.example types=$(grep -v '^#' "$TOP/tools/kit/lava-devices" | cut -f1 | uniq | paste -sd' ')
+	refuses 'lava-job: no DEVICE' "^lava-job.sh: which device\\?  Give DEVICE=type, one of $types\$" "$job"
+	refuses 'lava-job: an unknown DEVICE' "^lava-job.sh: unknown DEVICE=toaster: choose from $types, or add a line to tools/kit/lava-devices\$" \
+		env DEVICE=toaster $url "$job"
+	refuses 'lava-job: a DEVICE for several architectures' '^lava-job.sh: DEVICE=qemu is there for x86 arm64: give one of them as ARCH$' env DEVICE=qemu $url "$job"
+	refuses 'lava-job: a DEVICE of another architecture' '^lava-job.sh: DEVICE=x86 is not there for ARCH=arm64: choose from x86$' \
+		env DEVICE=x86 ARCH=arm64 $url "$job"
+	refuses 'lava-job: no URL' '^lava-job.sh: where are the files\?' env DEVICE=x86 "$job"
+	refuses 'lava-job: a URL that is a path' '^lava-job.sh: URL=/srv is none that LAVA could fetch from: ' env DEVICE=x86 URL=/srv "$job"
+	refuses 'lava-job: OPTIONS for a shell' '^lava-job.sh: URL and OPTIONS go into a shell script: ' env DEVICE=x86 $url OPTIONS='--force; reboot' "$job"
+	refuses 'lava-job: an unknown BASE' '^lava-job.sh: unknown BASE=v1.0: ' env DEVICE=x86 $url BASE=v1.0 "$job"
+	accepts 'lava-job: one for each device' lava_jobs
+	said 'lava-job: what it fetches' '; files in https://files.example/kvm: kernel kvm-lifecycle-kselftest-[0-9.]*-v[0-9.]*-arm64.tar.xz root.ext4.xz$'
+	accepts "lava-job: LAVA's schema takes each" test "$(find "$WORK/lava" -name '*.yaml' | wc -l)" -eq "$(grep -vc '^#' "$TOP/tools/kit/lava-devices")"
+	accepts "lava-job: the kit of make kselftest-kit" sh -c 'grep -qF "/$2-$3-x86.tar.xz" "$1"' sh "$WORK/lava/lava-x86-x86.yaml" \
+		"kvm-lifecycle-kselftest-$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")" "$(default_base)"
+	project
+	cp "$TOP/dkms.conf" "$WORK/project/"
+	sed -i 's/visibility: public/visibility: all/' "$WORK/project/tools/kit/lava-job.sh"
+	refuses "lava-job: and LAVA's schema speaks" "^lava-job.sh: LAVA's schema does not take .*visibility" \
+		env DEVICE=x86 $url "$WORK/project/tools/kit/lava-job.sh"
+
+	# The kit's own part, with a run that leaves this, and LAVA's tool or none.
+	mkdir -p "$WORK/lava-kit" "$WORK/lava-bin"
+	cp "$TOP"/tools/kit/host/lava "$TOP"/tools/kit/host/*.awk "$WORK/lava-kit/"
+	printf '%s\n' 'TAP version 13' 1..2 '# selftests: kvm: a_test' '# 1..3' '# ok 1 global.one' "# not ok 2 two'; reboot" \
+		'# ok 3 three # SKIP no' '# took 7 s' 'not ok 1 selftests: kvm: a_test # exit=1' '# selftests: kvm: b_test' '# 1..0 # SKIP no' \
+		'ok 2 selftests: kvm: b_test # SKIP no' >"$WORK/lava-ktap"
+	printf '#!/bin/sh\nmkdir -p "${0%%/*}/results"; [ "$1" = refuse ] || cp "%s" "${0%%/*}/results/kselftest.ktap"\nexit "${2:-1}"\n' "$WORK/lava-ktap" >"$WORK/lava-kit/run"
+	for tool in lava-test-case lava-test-set; do
+		printf '#!/bin/sh\necho "${0##*/} $*"\n' >"$WORK/lava-bin/$tool"
+	done
+	chmod +x "$WORK"/lava-kit/run "$WORK"/lava-bin/*
+	refuses 'lava: the results of a run' '^lava-test-set start a_test$' env PATH="$WORK/lava-bin:$PATH" "$WORK/lava-kit/lava" --unsafe
+	grep '^lava-' "$WORK/output" >"$WORK/lava-said"
+	printf '%s\n' 'set start a_test' 'case one --result pass' 'case two___reboot --result fail' 'case three --result skip' 'set stop' \
+		'case a_test-time --result pass --measurement 7 --units seconds' 'set start b_test' 'case b_test --result skip' 'set stop' \
+		'case kvm-lifecycle-run --result fail' | sed 's/^/lava-test-/' >"$WORK/lava-wanted"
+	accepts 'lava: a case a subtest, in a set a test' diff "$WORK/lava-wanted" "$WORK/lava-said"
+	refuses 'lava: without its tool, the signals' '^<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=two___reboot RESULT=fail>$' "$WORK/lava-kit/lava"
+	said 'lava: a measurement' '^<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=a_test-time RESULT=pass MEASUREMENT=7 UNITS=seconds>$'
+	said 'lava: a set' '^<LAVA_SIGNAL_TESTSET START b_test>$'
+	refuses 'lava: a run that refuses has no results, not those of another run' '^<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=kvm-lifecycle-run RESULT=fail>$' \
+		"$WORK/lava-kit/lava" refuse 2
+	accepts 'lava: and no other line' test "$(grep -c LAVA_SIGNAL "$WORK/output")" -eq 1
+	accepts 'lava: a run that is green' "$WORK/lava-kit/lava" x 0
+	said 'lava: and says so' '^<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=kvm-lifecycle-run RESULT=pass>$'
 }
 
 # A kernel tree of a user in $WORK/tree, with the first $2 patches of the series.
