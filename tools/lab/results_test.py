@@ -564,9 +564,12 @@ class Lab(Case):
         self.assertEqual(int(root.get("tests")), len(root.findall(".//testcase")))
         with contextlib.redirect_stdout(io.StringIO()) as out:
             self.assertEqual(results.again(self.folder, self.run_.tables), 1)
+            # A run from before that was KCIDB's.
+            self.file("results/20260101-000000-v9/results.json", json.dumps({"run": about[0]["run"]}))
+            self.assertEqual(results.again(self.folder, self.run_.tables), 1)
             os.remove(os.path.join(self.folder, "results.json"))
             self.assertEqual(results.again(self.folder, self.run_.tables), 1)
-        self.assertEqual(out.getvalue().count("two failed, and not for the declared reason"), 2)
+        self.assertEqual(out.getvalue().count("two failed, and not for the declared reason"), 3)
 
 
 # The constraints of the schema 5.3 of kernelci/kcidb-io (v05_03.py) on the properties that are written
