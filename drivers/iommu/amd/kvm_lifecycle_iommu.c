@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_lifecycle: let the IOMMU's driver process a GA Log that is made up, and register another
- * notifier for it.
+ * kvm_lifecycle: let the IOMMU's driver process a GA Log that is made up and may overflow, and
+ * register another notifier for it.
  *
  * The driver reads the log from memory and its ends from the IOMMU's registers: if the registers
  * are memory, too, no IOMMU is needed.  iommu_poll_ga_log() runs in a threaded interrupt handler,
  * i.e. in a preemptible task.  A kthread does as well.
  */
 #include <linux/amd-iommu.h>
+#include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -30,8 +32,14 @@
 /* Up to and with the registers of the GA Log. */
 #define KVML_IOMMU_MMIO_SIZE	(MMIO_GA_TAIL_OFFSET + sizeof(u64))
 
-/* Each entry names the VM ID 0, which no VM has. */
-#define KVML_IOMMU_ENTRY	((u64)GA_GUEST_NR << 60)
+/* Each entry names vCPU 1 of the VM ID 0, which no VM has. */
+#define KVML_IOMMU_ENTRY	((u64)GA_GUEST_NR << 60 | 1)
+
+/* The tag by which the driver says that entries were lost, if it does: AMD_IOMMU_GA_TAG_LOST. */
+#define KVML_IOMMU_TAG_LOST	0
+
+/* The bits of the status register that the driver clears by writing 1. */
+#define KVML_IOMMU_W1C		(MMIO_STATUS_GALOG_INT_MASK | MMIO_STATUS_GALOG_OVERFLOW_MASK)
 
 /*
  * The log belongs to the thread while running is set, and to write() while it is not.  Each side
@@ -54,6 +62,16 @@ struct kvml_iommu {
 	u32 unregistered, overlapped, early;
 	/* How often kvm_amd went, i.e. had unregistered its notifier. */
 	u32 going;
+	/*
+	 * The thread is to handle an overflow; has the driver read the status before it comes; the
+	 * status register of the hardware; how often the driver has restarted the log, and has told
+	 * this module's notifier of entries that were lost.
+	 */
+	bool overflow, late, probed;
+	u32 status, overflows, restarts, told;
+	struct kvml_func handler;
+	struct kprobe written;
+	struct kretprobe restarted;
 	struct notifier_block module_nb;
 };
 
@@ -91,6 +109,11 @@ static int kvml_iommu_notify(u32 ga_tag)
 	if (current != s->task)
 		return kvm_notify(ga_tag);
 
+	if (ga_tag == KVML_IOMMU_TAG_LOST) {
+		WRITE_ONCE(s->told, s->told + 1);
+		return 0;
+	}
+
 	/* Once it has been unregistered, the result is known. */
 	unregistered = READ_ONCE(s->unregistered);
 	WRITE_ONCE(s->calls, s->calls + 1);
@@ -101,6 +124,70 @@ static int kvml_iommu_notify(u32 ga_tag)
 		cpu_relax();
 	smp_store_release(&s->inside, 0);
 	return 0;
+}
+
+/*
+ * Memory keeps what the driver writes to the status register, hardware clears the bits that are 1.
+ * That has to be done after each write, and before the next read: the driver calls
+ * iommu_poll_ga_log() after one of its writes, and returns from amd_iommu_restart_ga_log() after the
+ * other one.
+ */
+static void __kprobes notrace kvml_iommu_hardware(struct kvml_iommu *s)
+{
+	void __iomem *status = s->iommu->mmio_base + MMIO_STATUS_OFFSET;
+
+	s->status &= ~(readl(status) & KVML_IOMMU_W1C);
+	writel(s->status, status);
+}
+
+static int __kprobes notrace kvml_iommu_written(struct kprobe *kp, struct pt_regs *regs)
+{
+	struct kvml_iommu *s = container_of(kp, struct kvml_iommu, written);
+
+	if (current != s->task || !s->overflow)
+		return 0;
+
+	/* Since the driver has read the status, and before its write. */
+	if (s->late) {
+		s->late = false;
+		s->status |= MMIO_STATUS_GALOG_OVERFLOW_MASK;
+		s->status &= ~MMIO_STATUS_GALOG_RUN_MASK;
+	}
+	kvml_iommu_hardware(s);
+	return 0;
+}
+
+static int __kprobes notrace kvml_iommu_restarted(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct kvml_iommu *s = READ_ONCE(kvml_iommu);
+	void __iomem *mmio = s->iommu->mmio_base;
+
+	/* The driver leaves a log alone that runs. */
+	if (current != s->task || !s->overflow || s->status & MMIO_STATUS_GALOG_RUN_MASK)
+		return 0;
+
+	if (readq(mmio + MMIO_CONTROL_OFFSET) & BIT_ULL(CONTROL_GALOG_EN)) {
+		s->restarts++;
+		s->status |= MMIO_STATUS_GALOG_RUN_MASK;
+	}
+	kvml_iommu_hardware(s);
+	return 0;
+}
+
+/* The log is full, and the driver gets its interrupt. */
+static void kvml_iommu_overflow(struct kvml_iommu *s)
+{
+	irqreturn_t (*handler)(int irq, void *data) = (void *)s->handler.entry;
+	void __iomem *mmio = s->iommu->mmio_base;
+
+	if (s->late)
+		s->status = MMIO_STATUS_GALOG_INT_MASK | MMIO_STATUS_GALOG_RUN_MASK;
+	else
+		s->status = MMIO_STATUS_GALOG_OVERFLOW_MASK;
+	writel(s->status, mmio + MMIO_STATUS_OFFSET);
+	writeq(BIT_ULL(CONTROL_GALOG_EN) | BIT_ULL(CONTROL_GAINT_EN), mmio + MMIO_CONTROL_OFFSET);
+	s->overflows++;
+	handler(0, s->iommu);
 }
 
 static int kvml_iommu_thread(void *data)
@@ -118,10 +205,14 @@ static int kvml_iommu_thread(void *data)
 		for (sent = 0; sent < s->count; ) {
 			if (READ_ONCE(s->stop) || kthread_should_stop())
 				break;
-			/* As hardware does it after it has written an entry. */
-			writel((readl(mmio + MMIO_GA_TAIL_OFFSET) + GA_ENTRY_SIZE) % GA_LOG_SIZE,
-			       mmio + MMIO_GA_TAIL_OFFSET);
-			poll(s->iommu);
+			if (s->overflow) {
+				kvml_iommu_overflow(s);
+			} else {
+				/* As hardware does it after it has written an entry. */
+				writel((readl(mmio + MMIO_GA_TAIL_OFFSET) + GA_ENTRY_SIZE) % GA_LOG_SIZE,
+				       mmio + MMIO_GA_TAIL_OFFSET);
+				poll(s->iommu);
+			}
 			WRITE_ONCE(s->sent, ++sent);
 			cond_resched();
 		}
@@ -258,12 +349,61 @@ static void kvml_iommu_restore(struct kvml_iommu *s)
 	s->replaced = false;
 }
 
+/* Become the hardware of the status register, at the first overflow. */
+static int kvml_iommu_probe(struct kvml_iommu *s)
+{
+	int ret;
+
+	if (s->probed)
+		return 0;
+
+	ret = kvml_func_get("amd_iommu_int_thread_galog", &s->handler);
+	if (ret)
+		return ret == -ENOMEM ? ret : -EOPNOTSUPP;
+
+	s->written = (struct kprobe) {
+		.symbol_name = "iommu_poll_ga_log",
+		.pre_handler = kvml_iommu_written,
+	};
+	ret = register_kprobe(&s->written);
+	if (ret)
+		goto err_handler;
+
+	s->restarted = (struct kretprobe) {
+		.kp.symbol_name = "amd_iommu_restart_ga_log",
+		.handler = kvml_iommu_restarted,
+	};
+	ret = register_kretprobe(&s->restarted);
+	if (ret)
+		goto err_written;
+
+	s->probed = true;
+	return 0;
+
+err_written:
+	unregister_kprobe(&s->written);
+err_handler:
+	kvml_func_put(&s->handler);
+	return ret == -ENOMEM ? ret : -EOPNOTSUPP;
+}
+
+static void kvml_iommu_unprobe(struct kvml_iommu *s)
+{
+	if (!s->probed)
+		return;
+
+	unregister_kretprobe(&s->restarted);
+	unregister_kprobe(&s->written);
+	kvml_func_put(&s->handler);
+}
+
 static void kvml_iommu_close(void *state)
 {
 	struct kvml_iommu *s = state;
 
 	WRITE_ONCE(s->stop, true);
 	kthread_stop_put(s->task);
+	kvml_iommu_unprobe(s);
 	unregister_module_notifier(&s->module_nb);
 	kvml_iommu_restore(s);
 	kvml_iommu_free(s);
@@ -271,11 +411,12 @@ static void kvml_iommu_close(void *state)
 
 static int kvml_iommu_write(void *state, char *cmd)
 {
+	bool overflow, late = false;
 	struct kvml_iommu *s = state;
 	unsigned int number;
 	char *field[2];
 	long left;
-	int n;
+	int n, ret;
 
 	n = kvml_split(cmd, field, ARRAY_SIZE(field));
 	if (n == 1 && !strcmp(field[0], "stop")) {
@@ -296,14 +437,24 @@ static int kvml_iommu_write(void *state, char *cmd)
 		return 0;
 	}
 
-	if (n != 2 || kstrtouint(field[1], 10, &number))
+	if (n != 2)
 		return -EINVAL;
+	overflow = !strcmp(field[0], "overflow");
+	if (overflow) {
+		late = !strcmp(field[1], "late");
+		if (!late && strcmp(field[1], "early"))
+			return -EINVAL;
+		number = 1;
+	} else if (kstrtouint(field[1], 10, &number)) {
+		return -EINVAL;
+	}
 	if (!strcmp(field[0], "register")) {
 		if (number > KVML_IOMMU_MAX_BUSY_US)
 			return -EINVAL;
 		return kvml_iommu_register(s, (u64)number * NSEC_PER_USEC);
 	}
-	if (strcmp(field[0], "process") || !number || number > KVML_IOMMU_MAX_COUNT)
+	if (!overflow &&
+	    (strcmp(field[0], "process") || !number || number > KVML_IOMMU_MAX_COUNT))
 		return -EINVAL;
 	if (kvml_iommu_dead(s))
 		return -ESRCH;
@@ -312,7 +463,12 @@ static int kvml_iommu_write(void *state, char *cmd)
 	/* Older kernels call KVM's notifier even if KVM is gone. */
 	if (!s->replaced && kvml_avic_missing())
 		return -ENOENT;
+	ret = overflow ? kvml_iommu_probe(s) : 0;
+	if (ret)
+		return ret;
 
+	s->overflow = overflow;
+	s->late = late;
 	s->count = number;
 	s->sent = 0;
 	s->stop = false;
@@ -329,6 +485,9 @@ static int kvml_iommu_show(struct seq_file *m, void *state)
 		   READ_ONCE(s->sent), running, READ_ONCE(s->calls), READ_ONCE(s->inside));
 	seq_printf(m, "unregistered %u overlapped %u early %u going %u\n", s->unregistered,
 		   s->overlapped, s->early, READ_ONCE(s->going));
+	seq_printf(m, "overflows %u restarts %u log %d told %u\n", READ_ONCE(s->overflows),
+		   READ_ONCE(s->restarts), !!(READ_ONCE(s->status) & MMIO_STATUS_GALOG_RUN_MASK),
+		   READ_ONCE(s->told));
 	return 0;
 }
 

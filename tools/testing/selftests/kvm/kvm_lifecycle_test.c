@@ -624,7 +624,8 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 {
 	static const char * const bad[] = {
 		"process", "process 0", "process -1", "process 1 1", "register", "register -1",
-		"register 1 1", "unregister 1", "restore 1", "stop 1",
+		"register 1 1", "unregister 1", "restore 1", "stop 1", "overflow", "overflow 1",
+		"overflow early 1",
 	};
 	const char *missing = kvm_lifecycle_missing("iommu");
 	struct injector_state s;
@@ -644,7 +645,8 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 	ASSERT_LT(0, tid);
 	EXPECT_TRUE(thread_lives(tid));
 	snprintf(buf, sizeof(buf), "tid %d sent 0 running 0 calls 0 inside 0\n"
-				   "unregistered 0 overlapped 0 early 0 going 0\n", tid);
+				   "unregistered 0 overlapped 0 early 0 going 0\n"
+				   "overflows 0 restarts 0 log 0 told 0\n", tid);
 	expect_text(_metadata, fd, buf, "open");
 
 	/* There is one notifier. */
@@ -664,12 +666,23 @@ TEST_F_TIMEOUT(lifecycle, iommu, SUBTEST_TIMEOUT_S)
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "unregister"));
 	EXPECT_FALSE(kvm_is_notified(_metadata, fd));
 	snprintf(buf, sizeof(buf), "tid %d sent 1 running 0 calls 1 inside 0\n"
-				   "unregistered 1 overlapped 0 early 0 going 0\n", tid);
+				   "unregistered 1 overlapped 0 early 0 going 0\n"
+				   "overflows 0 restarts 0 log 0 told 0\n", tid);
 	expect_text(_metadata, fd, buf, "unregister");
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "restore"));
 	EXPECT_TRUE(kvm_is_notified(_metadata, fd));
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "restore"));
 	EXPECT_TRUE(kvm_is_notified(_metadata, fd));
+
+	/* Whether the notifier is told is the driver's matter. */
+	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "overflow early"));
+	do {
+		usleep(POLL_US);
+	} while (injector_read(fd).running);
+	snprintf(buf, sizeof(buf), "tid %d sent 1 running 0 calls 1 inside 0\n"
+				   "unregistered 1 overlapped 0 early 0 going 0\n"
+				   "overflows 1 restarts 1 log 1 told 0\n", tid);
+	expect_text(_metadata, fd, buf, "overflow");
 
 	/* The longest commands there are: one at a time, and they can be stopped. */
 	ASSERT_EQ(0, __kvm_lifecycle_write(fd, "register %d", MAX_BUSY_US));

@@ -6,9 +6,12 @@
  * no call may come after it.  The driver calls the notifier in an interrupt
  * thread, which may be preempted in the middle of a call.
  *
- * No IOMMU is needed: kvm_lifecycle gives the driver a log in memory to
- * process, in a thread like that of the IOMMU, and has a notifier that takes
- * its time.
+ * A log that is full stops, and entries are lost: the driver has to restart it,
+ * whenever it has become full, and to tell the notifier.
+ *
+ * No IOMMU is needed: kvm_lifecycle gives the driver a log and registers in
+ * memory, in a thread like that of the IOMMU, and has a notifier that takes its
+ * time.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -84,17 +87,23 @@ struct iommu_state {
 	u32 overlapped;
 	u32 early;
 	u32 going;
+	u32 overflows;
+	u32 restarts;
+	u32 log;
+	u32 told;
 };
 
 #define STATE_FORMAT \
-	"tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u"
+	"tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u " \
+	"overflows %u restarts %u log %u told %u"
 
 static struct iommu_state get_state(int fd)
 {
 	struct iommu_state s;
 
-	kvm_lifecycle_scan(fd, 8, STATE_FORMAT, &s.sent, &s.running, &s.calls, &s.inside,
-			   &s.unregistered, &s.overlapped, &s.early, &s.going);
+	kvm_lifecycle_scan(fd, 12, STATE_FORMAT, &s.sent, &s.running, &s.calls, &s.inside,
+			   &s.unregistered, &s.overlapped, &s.early, &s.going,
+			   &s.overflows, &s.restarts, &s.log, &s.told);
 	return s;
 }
 
@@ -383,6 +392,60 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, NR_ATTEMPTS * SUBTEST_TIMEOUT_S)
 		TH_LOG("kvm_amd was neither unloaded nor kept from it in %d s", PREEMPTED_S);
 	EXPECT_FALSE(u.early)
 		TH_LOG("kvm_amd was unloaded while its notifier was running");
+}
+
+/*
+ * Have the driver handle an overflow that has come "early", i.e. before it reads the
+ * status, or "late", i.e. after it has read it and before it clears what was set.
+ */
+static struct iommu_state overflow(struct __test_metadata *_metadata, int iommu, const char *when)
+{
+	struct iommu_state before = get_state(iommu), after;
+	u64 start = now_ms();
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(iommu, "overflow %s", when));
+	do {
+		usleep(POLL_US);
+		after = get_state(iommu);
+		ASSERT_FALSE(timed_out(start, WAIT_S))
+			TH_LOG("the driver hasn't handled the overflow in %d s", WAIT_S);
+	} while (after.running);
+	ASSERT_EQ(before.overflows + 1, after.overflows);
+	return after;
+}
+
+TEST_F_TIMEOUT(ga_notifier, overflow, SUBTEST_TIMEOUT_S)
+{
+	struct iommu_state before = get_state(self->iommu), after;
+
+	after = overflow(_metadata, self->iommu, "early");
+	EXPECT_EQ(before.restarts + 1, after.restarts);
+	EXPECT_EQ(1, after.log)
+		TH_LOG("the GA Log has overflowed, and is stopped");
+}
+
+/* An overflow that the driver clears without having seen it is never handled. */
+TEST_F_TIMEOUT(ga_notifier, overflow_between_read_and_clear, SUBTEST_TIMEOUT_S)
+{
+	struct iommu_state before = get_state(self->iommu), after;
+
+	after = overflow(_metadata, self->iommu, "late");
+	EXPECT_EQ(1, after.log)
+		TH_LOG("the GA Log has overflowed behind the handler's back, and is stopped");
+	EXPECT_EQ(before.restarts + 1, after.restarts);
+}
+
+/* Nobody but the notifier can do anything about the entries that were lost. */
+TEST_F_TIMEOUT(ga_notifier, overflow_is_told, SUBTEST_TIMEOUT_S)
+{
+	struct iommu_state before, after;
+
+	ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "register 0"));
+	before = get_state(self->iommu);
+	after = overflow(_metadata, self->iommu, "early");
+	EXPECT_EQ(before.told + 1, after.told)
+		TH_LOG("an entry was lost, and the notifier was not told");
+	EXPECT_EQ(before.calls, after.calls);
 }
 
 int main(int argc, char *argv[])

@@ -7,6 +7,7 @@
  * under it:
  *
  *  - a live vCPU that is blocked is woken, and only that one;
+ *  - all vCPUs that are blocked are woken when entries were lost;
  *  - a VM leaves the GA Log list before its vCPUs are destroyed;
  *  - a VM isn't destroyed while one of its vCPUs is being woken.
  *
@@ -44,6 +45,10 @@
 #define WAIT_S			20
 
 #define NR_VCPUS		4
+
+/* Those that lose entries when the log overflows. */
+#define NR_VMS			2
+#define NR_BLOCKED		(NR_VMS * (NR_VCPUS - 1))
 
 /* Once per vCPU, long enough for many entries. */
 #define PAUSE_DESTROY_US	50000
@@ -274,6 +279,63 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 		EXPECT_EQ(-1, blocked[i].r);
 		EXPECT_EQ(EINTR, blocked[i].err);
 	}
+}
+
+/*
+ * The log has overflowed, and whose entries were lost isn't known: all vCPUs that are
+ * blocked are woken, those of each VM.
+ */
+TEST_F_TIMEOUT(ga_log, overflow, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_lifecycle_missing("iommu");
+	struct sigaction sa = { .sa_handler = kick };
+	struct blocked_vcpu blocked[NR_BLOCKED] = {};
+	struct kvm_vm *vms[NR_VMS];
+	u64 before[NR_BLOCKED];
+	int i, j, nr = 0, woken, iommu;
+	u64 start;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+
+	/* KVM_RUN is to return, without SA_RESTART. */
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+	iommu = kvm_lifecycle_open(_metadata, "iommu");
+
+	for (i = 0; i < NR_VMS; i++) {
+		vms[i] = vm_create_raw(true);
+		__vm_vcpu_add(vms[i], 0);
+		for (j = 1; j < NR_VCPUS; j++)
+			blocked[nr++].vcpu = __vm_vcpu_add(vms[i], j);
+	}
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, pthread_create(&blocked[i].thread, NULL, run_blocked_vcpu,
+					    &blocked[i]));
+		wait_for_block(_metadata, blocked[i].vcpu);
+		before[i] = vcpu_get_stat(blocked[i].vcpu, halt_wakeup);
+	}
+
+	/* They may have announced that they block, but not have gone to sleep yet. */
+	start = now_ms();
+	do {
+		ASSERT_EQ(0, __kvm_lifecycle_write(iommu, "overflow early"));
+		wait_for_injector(_metadata, iommu);
+		for (i = 0, woken = 0; i < nr; i++)
+			woken += vcpu_get_stat(blocked[i].vcpu, halt_wakeup) != before[i];
+	} while (woken < nr && !timed_out(start, WAIT_S));
+	EXPECT_EQ(nr, woken)
+		TH_LOG("entries were lost, and %d of %d blocked vCPUs were woken", woken, nr);
+
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(1, vcpu_get_stat(blocked[i].vcpu, blocking));
+		pthread_kill(blocked[i].thread, SIGUSR1);
+		pthread_join(blocked[i].thread, NULL);
+		EXPECT_EQ(-1, blocked[i].r);
+		EXPECT_EQ(EINTR, blocked[i].err);
+	}
+	close(iommu);
+	for (i = 0; i < NR_VMS; i++)
+		kvm_vm_free(vms[i]);
 }
 
 /*
