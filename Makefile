@@ -42,6 +42,7 @@ GOOD ?=
 BAD ?=
 DEVICE ?=
 URL ?=
+UNSAFE ?=
 # Variables that scripts take from the environment, for any target.
 FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
@@ -268,11 +269,11 @@ test:
 	done; \
 	printf '%6d s  make %s\n' $$times
 
-##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers)
+##module:          kvm_lifecycle for the kernel in KDIR (default: the running one's headers); UNSAFE=1: with the parts that drive KVM
 .PHONY: module
 KDIR ?= /lib/modules/$(shell uname -r)/build
 module:
-	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR) UNSAFE='$(UNSAFE)' modules
 
 ##deb:             the Debian package kvm-lifecycle-dkms: KVM's modules with the series, and kvm_lifecycle
 .PHONY: deb

@@ -64,7 +64,7 @@ header()
 		shift
 		set -- "$@" "$WORK/$_file"
 	done
-	ROOT="$WORK/root" "$TOP/virt/kvm/identity.sh" "$_kvm" 1.0 "$WORK/tree" "$@"
+	ROOT="$WORK/root" UNSAFE="${unsafe:-}" "$TOP/virt/kvm/identity.sh" "$_kvm" 1.0 "$WORK/tree" "$@"
 }
 
 without_gzip()
@@ -167,7 +167,11 @@ scripts()
 	said 'nothing is known: and the module is for nothing' '^#define KVML_BUILT_FOR ""$'
 	accepts 'nothing is known, KVM is a module' header m
 	said 'nothing is known: says so' '^kvm_lifecycle: warning: the build ID of kvm is not known, .* any of its files: '
+	accepts 'nothing is known: nothing needs the kernel without UNSAFE=1' test -z "$(grep 'build ID of the kernel' "$WORK/output")"
+	unsafe=1
+	accepts 'nothing is known, UNSAFE=1' header m
 	said 'nothing is known: and of the kernel' '^kvm_lifecycle: warning: the build ID of the kernel 1\.0 is not known, .* the file iommu: '
+	unsafe=
 	mkdir -p "$WORK/root/boot" "$WORK/root/lib/modules/1.0/kernel/arch/x86" "$WORK/root/lib/modules/1.0/updates/dkms"
 	cp "$WORK/Image" "$WORK/root/boot/vmlinuz-1.0"
 	cp -r "$WORK/xz" "$WORK/root/lib/modules/1.0/kernel/arch/x86/kvm"

@@ -22,6 +22,10 @@
 #include <sys/ioctl.h>
 
 #define DIR_NAME	"/sys/kernel/debug/kvm_lifecycle"
+#define LEFT_OUT	"unavailable: the module was built without UNSAFE=1"
+/* Parts that drive KVM: none of them, or all, are in a build. */
+static const char * const driving[] = { "ga_log", "iommu", "pause", "unlocked" };
+
 /* No number that a field of KVM's has by chance. */
 #define VCPU_ID		6
 #define OTHER_ID	7
@@ -153,6 +157,8 @@ static void each_file(bool refused)
 {
 	DIR *dir = opendir(DIR_NAME);
 	int vm = create_vm(), fd, nr = 0;
+	bool left_out;
+	size_t i;
 	struct dirent *e;
 	const char *says;
 
@@ -179,7 +185,16 @@ static void each_file(bool refused)
 	}
 	closedir(dir);
 	close(vm);
-	judge(nr > 8, "%d files", nr);
+	left_out = !strcmp(part("pause"), LEFT_OUT);
+	for (i = 0; i < sizeof(driving) / sizeof(driving[0]); i++) {
+		says = part(driving[i]);
+		fd = open_file(driving[i]);
+		judge(left_out == !strcmp(says, LEFT_OUT) && left_out == (fd < 0 && errno == ENOENT),
+		      "%s: %s", driving[i], says);
+		if (fd >= 0)
+			close(fd);
+	}
+	judge(nr == (left_out ? 5 : 9), "%d files", nr);
 }
 
 static void expect_open_file(int fd, const char *want)

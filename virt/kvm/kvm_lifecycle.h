@@ -15,7 +15,8 @@ struct kvm_vcpu;
  * file never run at the same time.
  *
  * @name:	name of the file
- * @unsafe:	whether it needs the module parameter of that name
+ * @unsafe:	whether it drives KVM: it needs the module parameter of that name, and with @absent
+ *		there is no file
  * @absent:	the reason if the part isn't in this build at all, else NULL
  * @kvm:	whether it uses KVM, which must be loaded then; before each show(), read() and
  *		write() it is compared again, and held until that is over.  Only a pause, at a

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_lifecycle: watch, and with the parameter `unsafe` drive, the life of a vCPU.
+ * kvm_lifecycle: watch the life of a vCPU, and drive it if the module is built with UNSAFE=1 and
+ * loaded with the parameter `unsafe`.
  *
  * The files, their formats, units and errors: Documentation/virt/kvm/kvm_lifecycle.rst.
  *
@@ -31,9 +32,31 @@
 /* The longest command: a function's name and three numbers. */
 #define KVML_CMD_LEN	(KSYM_NAME_LEN + 64)
 
+#ifdef CONFIG_KVM_LIFECYCLE_UNSAFE
 static bool unsafe;
 module_param_unsafe(unsafe, bool, 0444);
 MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, iommu, pause, unlocked); taints the kernel");
+#else
+/* No code drives KVM here.  Whoever asks for it is told so, rather than left with a module without. */
+static const bool unsafe;
+
+static int kvml_refuse_unsafe(const char *val, const struct kernel_param *kp)
+{
+	bool on = true;
+
+	if (!kstrtobool(val, &on) && !on)
+		return 0;
+	pr_err("built without UNSAFE=1, there are no files that drive KVM: load it without unsafe=1, or build it with UNSAFE=1\n");
+	return -EOPNOTSUPP;
+}
+
+static const struct kernel_param_ops kvml_refuse_unsafe_ops = {
+	.set = kvml_refuse_unsafe,
+	.get = param_get_bool,
+};
+module_param_cb(unsafe, &kvml_refuse_unsafe_ops, (void *)&unsafe, 0444);
+MODULE_PARM_DESC(unsafe, "refused: built without UNSAFE=1, the module observes and drives nothing");
+#endif
 
 static struct dentry *kvml_root;
 static atomic_t kvml_nr_open = ATOMIC_INIT(0);
@@ -262,6 +285,12 @@ static const struct kvml_part kvml_parts = {
 	.name = (_name), .absent = (_why),				\
 })
 
+/* A part that drives KVM and isn't in this build: a line in parts, and no file. */
+#define KVML_LEFT_OUT(_name) (&(const struct kvml_part) {		\
+	.name = (_name), .unsafe = true,				\
+	.absent = "the module was built without UNSAFE=1",		\
+})
+
 static const struct kvml_part *const kvml_table[] = {
 	&kvml_parts,
 	&kvml_vcpu_index,
@@ -274,6 +303,17 @@ static const struct kvml_part *const kvml_table[] = {
 #else
 	KVML_ABSENT("avic", "AVIC is in x86-64 only"),
 #endif
+#ifdef KVML_VGIC
+	&kvml_vgic,
+#else
+	KVML_ABSENT("vgic", "the vGIC is in arm64 only"),
+#endif
+#ifndef CONFIG_KVM_LIFECYCLE_UNSAFE
+	KVML_LEFT_OUT("ga_log"),
+	KVML_LEFT_OUT("iommu"),
+	KVML_LEFT_OUT("pause"),
+	KVML_LEFT_OUT("unlocked"),
+#else
 #ifdef KVML_GA_LOG
 	&kvml_ga_log,
 #else
@@ -286,16 +326,12 @@ static const struct kvml_part *const kvml_table[] = {
 #else
 	KVML_ABSENT("iommu", "the kernel is built without the AMD IOMMU's interrupt remapping"),
 #endif
-#ifdef KVML_VGIC
-	&kvml_vgic,
-#else
-	KVML_ABSENT("vgic", "the vGIC is in arm64 only"),
-#endif
 	&kvml_pause,
 #ifdef KVML_UNLOCKED
 	&kvml_unlocked,
 #else
 	KVML_ABSENT("unlocked", "no function to call is known but in x86-64 and arm64"),
+#endif
 #endif
 };
 
@@ -568,9 +604,12 @@ static int __init kvml_init(void)
 		return ret;
 	}
 
-	for (i = 0; i < ARRAY_SIZE(kvml_table); i++)
+	for (i = 0; i < ARRAY_SIZE(kvml_table); i++) {
+		if (kvml_table[i]->unsafe && kvml_table[i]->absent)
+			continue;
 		debugfs_create_file(kvml_table[i]->name, KVML_MODE, kvml_root,
 				    (void *)kvml_table[i], &kvml_fops);
+	}
 	return 0;
 }
 module_init(kvml_init);
@@ -583,5 +622,9 @@ static void __exit kvml_exit(void)
 }
 module_exit(kvml_exit);
 
+#ifdef CONFIG_KVM_LIFECYCLE_UNSAFE
 MODULE_DESCRIPTION("Watch and drive the life of KVM vCPUs");
+#else
+MODULE_DESCRIPTION("Watch the life of KVM vCPUs");
+#endif
 MODULE_LICENSE("GPL");

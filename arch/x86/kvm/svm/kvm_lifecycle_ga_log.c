@@ -7,13 +7,10 @@
  */
 #include <linux/bitops.h>
 #include <linux/delay.h>
-#include <linux/gfp.h>
 #include <linux/kthread.h>
-#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 
-#include <asm/cpufeature.h>
 #include <asm/svm.h>
 
 #include "kvm_lifecycle.h"
@@ -27,65 +24,6 @@
  */
 #define KVML_GA_VCPU_MASK	AVIC_PHYSICAL_MAX_INDEX_MASK
 #define KVML_GA_VCPU_BITS	HWEIGHT32(AVIC_PHYSICAL_MAX_INDEX_MASK)
-
-/* Whether a parameter of a module reads as N.  No, if it is built in. */
-static bool kvml_param_is_off(struct module *mod, const char *name)
-{
-	bool off = false;
-	char *val;
-	int i;
-
-	if (!mod)
-		return false;
-
-	/* sysfs gives a page to a parameter's getter, and sysfs_emit() insists on it. */
-	val = (char *)get_zeroed_page(GFP_KERNEL);
-	if (!val)
-		return false;
-
-	kernel_param_lock(mod);
-	for (i = 0; i < mod->num_kp; i++) {
-		if (!strcmp(mod->kp[i].name, name) && mod->kp[i].ops->get &&
-		    mod->kp[i].ops->get(val, &mod->kp[i]) > 0)
-			off = val[0] == 'N';
-	}
-	kernel_param_unlock(mod);
-	free_page((unsigned long)val);
-	return off;
-}
-
-static const char *kvml_avic_check(struct kvml_func *notifier)
-{
-	/*
-	 * Where kvm_amd is built in, its functions are there with any processor; never take the VM
-	 * of another vendor module for an SVM one.
-	 */
-	if (!boot_cpu_has(X86_FEATURE_SVM))
-		return "the processor has no SVM";
-	if (kvml_func_get("avic_ga_log_notifier", notifier))
-		return "kvm_amd is not loaded";
-	if (kvml_param_is_off(notifier->owner, "avic")) {
-		kvml_func_put(notifier);
-		return "AVIC is off in kvm_amd";
-	}
-	return NULL;
-}
-
-const char *kvml_avic_missing(void)
-{
-	struct kvml_func notifier;
-	const char *why = kvml_avic_check(&notifier);
-
-	if (!why)
-		kvml_func_put(&notifier);
-	return why;
-}
-
-/* Look the notifier up and keep kvm_amd, with AVIC in use, loaded. */
-int kvml_avic_get(struct kvml_func *notifier)
-{
-	return kvml_avic_check(notifier) ? -EOPNOTSUPP : 0;
-}
 
 /*
  * An injection belongs to the thread while running is set, and to write() while it is not.  Each
