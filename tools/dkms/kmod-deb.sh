@@ -149,7 +149,8 @@ fill()
 {
 	files=$PACKAGE/usr/lib/kvm-lifecycle/$RELEASE
 	docs=$PACKAGE/usr/share/doc/$NAME
-	mkdir -p "$PACKAGE/DEBIAN" "$files/tools/dkms" "$files/modules" "$docs"
+	# etc/dkms is for the administrator's word, see dkms-signature.sh.
+	mkdir -p "$PACKAGE/DEBIAN" "$PACKAGE/etc/dkms" "$files/tools/dkms" "$files/modules" "$docs"
 	cp "$TOP/tools/lib.sh" "$files/tools/"
 	for file in dkms-host dkms-place dkms-signature dkms-status kmod-place; do
 		cp "$TOP/tools/dkms/$file.sh" "$files/tools/dkms/"
