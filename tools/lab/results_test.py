@@ -1082,7 +1082,10 @@ class Real(unittest.TestCase):
 
     def test_cells(self):
         tests = ["vcpu_exclusive_test", "amd_iommu_ga_log_test", "svm_ga_log_test"]
-        run = Run(DATA, expect.Tables(), "v7.3", ["amd"], ["none"], tests)
+        tables = expect.Tables()
+        # The logs are older than these subtests.
+        tables.rows = [row for row in tables.rows if not any("overflow" in sub for sub in row.subtests)]
+        run = Run(DATA, tables, "v7.3", ["amd"], ["none"], tests)
         run.judge()
         self.assertEqual({key[0]: cell.text for key, cell in run.cells.items()}, {
             "vcpu_exclusive_test": "red 1/5", "amd_iommu_ga_log_test": "red 2/3", "svm_ga_log_test": "WRONG"})
