@@ -359,13 +359,13 @@ proof_tests()
 	sed -i 's/virtual counter after a failed/the counter after a failed/' "$WORK/project/patches/expect"
 	accepts 'lab-patches: a test, a header of another one and a row have changed' $changed
 	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
-	printf '%s\t%s\tchanged\n' amd svm-ga-log-wakeup amd xen-evtchn-target arm vm-counter-start >"$WORK/wanted"
+	printf '%s\t%s\tchanged\n' amd svm-ga-log-wakeup amd ga-log-overflow amd xen-evtchn-target arm vm-counter-start >"$WORK/wanted"
 	accepts 'lab-patches: and what they prove is run, and nothing else' diff "$WORK/wanted" "$WORK/changed"
 	sed -i 's/^@@ -[0-9]*,/@@ -9,/; s/^Subject: .*/& again/' "$WORK"/project/patches/v7.3/*.patch
 	sed -i '0,/^+[^+]/s/^+[^+].*/& another/' "$WORK"/project/patches/v7.3/*-use-before-postcreate.patch
 	accepts 'lab-patches: a patch has changed, and the messages and places of all' $changed
 	cut -f2,3,5 "$WORK/output" >"$WORK/changed"
-	printf '%s\t%s\tchanged\n' amd use-before-postcreate amd svm-ga-log-wakeup amd xen-evtchn-target arm use-before-postcreate arm vm-counter-start >"$WORK/wanted"
+	printf '%s\t%s\tchanged\n' amd use-before-postcreate amd svm-ga-log-wakeup amd ga-log-overflow amd xen-evtchn-target arm use-before-postcreate arm vm-counter-start >"$WORK/wanted"
 	accepts 'lab-patches: it alone is run' diff "$WORK/wanted" "$WORK/changed"
 	echo 'v7.3	amd	vgic-create-comment	0123456789abcdef' >>"$record"
 	refuses 'a record of what has no test' \
@@ -923,9 +923,9 @@ lava_tests()
 	said 'lava-job: what it fetches' '; files in https://files.example/kvm: kernel kvm-lifecycle-kselftest-[0-9.]*-v[0-9.]*-arm64.tar.xz root.ext4.xz$'
 	accepts "lava-job: LAVA's schema takes each" test "$(find "$WORK/lava" -name '*.yaml' | wc -l)" -eq "$(grep -vc '^#' "$TOP/tools/kit/lava-devices")"
 	accepts "lava-job: the kit of make kselftest-kit" sh -c 'grep -qF "/$2-$3-x86.tar.xz" "$1"' sh "$WORK/lava/lava-x86-x86.yaml" \
-		"kvm-lifecycle-kselftest-$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")" "$(default_base)"
+		"kvm-lifecycle-kselftest-$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")" "$(default_base)"
 	project
-	cp "$TOP/dkms.conf" "$WORK/project/"
+	mkdir -p "$WORK/project/debian" && cp "$TOP/debian/changelog" "$WORK/project/debian/"
 	sed -i 's/visibility: public/visibility: all/' "$WORK/project/tools/kit/lava-job.sh"
 	refuses "lava-job: and LAVA's schema speaks" "^lava-job.sh: LAVA's schema does not take .*visibility" \
 		env DEVICE=x86 $url "$WORK/project/tools/kit/lava-job.sh"
