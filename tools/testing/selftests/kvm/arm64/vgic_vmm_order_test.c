@@ -255,6 +255,11 @@ static void vcpu_failed(struct vmm_vcpu *v, const char *call)
 	v->err = -errno;
 }
 
+static bool has_failed(struct vmm_vcpu *v)
+{
+	return READ_ONCE(v->err) || READ_ONCE(v->exit_reason);
+}
+
 /* All of these take vcpu->mutex, and don't change what KVM_RUN does. */
 static void vcpu_ioctls(struct vmm_vcpu *v)
 {
@@ -282,7 +287,7 @@ static void vcpu_run_once(struct vmm_vcpu *v)
 	else if (errno != EINTR)
 		vcpu_failed(v, "KVM_RUN");
 	/* It won't get better. */
-	if (v->err || v->exit_reason)
+	if (has_failed(v))
 		usleep(POLL_US);
 }
 
@@ -651,7 +656,7 @@ static void expect_count(struct __test_metadata *_metadata, struct vmm *vmm, u64
 	u64 start = now_ms();
 
 	while (READ_ONCE(*val) < want && !timed_out(start, PATIENCE_S)) {
-		if (vmm->vcpus[cpu].err || vmm->vcpus[cpu].exit_reason)
+		if (has_failed(&vmm->vcpus[cpu]))
 			break;
 		usleep(POLL_US);
 	}
@@ -669,8 +674,9 @@ static void expect_loops(struct __test_metadata *_metadata, struct vmm *vmm)
 	for (cpu = 0; cpu < NR_VCPUS; cpu++) {
 		loops = READ_ONCE(vmm->guest[cpu].loops);
 		while (READ_ONCE(vmm->guest[cpu].loops) < loops + 2) {
-			expect_no_failure(_metadata, vmm);
-			ASSERT_FALSE(timed_out(start, PATIENCE_S))
+			if (timed_out(start, PATIENCE_S) || has_failed(&vmm->vcpus[cpu]))
+				expect_no_failure(_metadata, vmm);
+			ASSERT_FALSE(timed_out(start, PATIENCE_S) || has_failed(&vmm->vcpus[cpu]))
 				TH_LOG("guest of vCPU%u: want it to go on within %d s, it doesn't",
 				       cpu, PATIENCE_S);
 			usleep(POLL_US);
