@@ -171,8 +171,8 @@ scripts()
 	kit_tests
 	lava_tests
 	am_tests
-	bisect_tests
 	series_tests
+	bisect_tests
 	rm -rf "$WORK/cache/src"
 	one_file_is_a_host
 	parts

@@ -735,7 +735,6 @@ struct gic_regs {
 	bool per_vcpu;
 	bool fixed;		/* is compared, but can't be restored */
 	bool spis;		/* as many words, of private interrupts, come before */
-	bool clear;		/* isn't saved, but all of its bits are written */
 };
 
 #define DIST(_name, _nr)	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr }
@@ -743,12 +742,6 @@ struct gic_regs {
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr, .spis = true }
 #define REDIST(_name, _base, _nr)						\
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, (_base) + (_name), _nr, true }
-#define CLEAR_SPIS(_name, _nr)							\
-	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr, .spis = true, .clear = true }
-#define CLEAR_REDIST(_name, _base, _nr)						\
-	{ #_name, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, (_base) + (_name), _nr, true, .clear = true }
-#define CLEAR_BANKED(_name, _nr)						\
-	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr, true, .clear = true }
 #define SYSREG(_name)								\
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,				\
 	  KVM_ARM64_SYS_REG(SYS_##_name) & KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK, 1, true }
@@ -759,18 +752,17 @@ struct gic_regs {
 static const struct gic_regs v3_regs[] = {
 	{ "GICR_TYPER", KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, GICR_TYPER, 2, true, true },
 	DIST(GICD_CTLR, 1),
+	REDIST(GICR_PROPBASER, 0, 2),
+	REDIST(GICR_PENDBASER, 0, 2),
 	REDIST(GICR_CTLR, 0, 1),
 	REDIST(GICR_WAKER, 0, 1),
 	REDIST(GICR_IGROUPR0, GICR_SGI_BASE, 1),
-	/* SGIs are enabled in a new VM, and a write to ISENABLER disables nothing. */
-	CLEAR_REDIST(GICR_ICENABLER0, GICR_SGI_BASE, 1),
 	REDIST(GICR_ISENABLER0, GICR_SGI_BASE, 1),
 	REDIST(GICR_ICFGR0, GICR_SGI_BASE, 2),
 	REDIST(GICR_IPRIORITYR0, GICR_SGI_BASE, 8),
 	REDIST(GICR_ISPENDR0, GICR_SGI_BASE, 1),
 	REDIST(GICR_ISACTIVER0, GICR_SGI_BASE, 1),
 	DIST(GICD_STATUSR, 1),
-	CLEAR_SPIS(GICD_ICENABLER, 1),
 	SPIS(GICD_ISENABLER, 1),
 	SPIS(GICD_IGROUPR, 1),
 	SPIS(GICD_IROUTER, 64),
@@ -792,7 +784,6 @@ static const struct gic_regs v3_regs[] = {
 
 static const struct gic_regs v2_regs[] = {
 	DIST(GICD_CTLR, 1),
-	CLEAR_BANKED(GICD_ICENABLER, 1),
 	BANKED(GICD_ISENABLER, 1),
 	BANKED(GICD_IGROUPR, 1),
 	BANKED(GICD_ICFGR, 2),
@@ -800,7 +791,6 @@ static const struct gic_regs v2_regs[] = {
 	BANKED(GICD_ISPENDR, 1),
 	BANKED(GICD_ISACTIVER, 1),
 	BANKED(GICD_SPENDSGIR, 4),
-	CLEAR_SPIS(GICD_ICENABLER, 1),
 	SPIS(GICD_ISENABLER, 1),
 	SPIS(GICD_IGROUPR, 1),
 	SPIS(GICD_ITARGETSR, 8),
@@ -849,15 +839,6 @@ static void access_gic(struct __test_metadata *_metadata, struct vmm *vmm, struc
 				attr = reg->offset + (reg->spis ? reg->nr + i : i) * 4;
 				attr |= (u64)cpu << KVM_DEV_ARM_VGIC_V3_MPIDR_SHIFT;
 				r = 0;
-				if (reg->clear) {
-					if (op == RESTORE)
-						r = gic_set(vmm, reg->group, attr, U32_MAX);
-					ASSERT_EQ(0, r)
-						TH_LOG("%s%+d write, vCPU%d: want 0, got %s",
-						       reg->name, i * 4, cpu, ret_name(r));
-					continue;
-				}
-
 				if (op == SAVE)
 					r = gic_get(vmm, reg->group, attr, next);
 				else if (op == COMPARE)
