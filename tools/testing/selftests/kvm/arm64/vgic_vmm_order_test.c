@@ -735,13 +735,19 @@ struct gic_regs {
 	bool per_vcpu;
 	bool fixed;		/* is compared, but can't be restored */
 	bool spis;		/* as many words, of private interrupts, come before */
+	bool enable;		/* sets bits, and what a new VM has in addition is cleared */
 };
+
+/* GICD_ICENABLER and GICR_ICENABLER0, from the register that sets. */
+#define TO_ICENABLER	(GICD_ICENABLER - GICD_ISENABLER)
 
 #define DIST(_name, _nr)	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr }
 #define SPIS(_name, _nr)							\
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr, .spis = true }
 #define REDIST(_name, _base, _nr)						\
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, (_base) + (_name), _nr, true }
+#define SPI_ENABLE(_name)							\
+	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, 1, .spis = true, .enable = true }
 #define SYSREG(_name)								\
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,				\
 	  KVM_ARM64_SYS_REG(SYS_##_name) & KVM_DEV_ARM_VGIC_SYSREG_INSTR_MASK, 1, true }
@@ -749,21 +755,21 @@ struct gic_regs {
 	{ #_name, KVM_DEV_ARM_VGIC_GRP_DIST_REGS, _name, _nr, true }
 #define CPUIF(_name)		{ #_name, KVM_DEV_ARM_VGIC_GRP_CPU_REGS, _name, 1, true }
 
+/* Without an ITS there are no LPIs, whose tables would be part of it. */
 static const struct gic_regs v3_regs[] = {
 	{ "GICR_TYPER", KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, GICR_TYPER, 2, true, true },
 	DIST(GICD_CTLR, 1),
-	REDIST(GICR_PROPBASER, 0, 2),
-	REDIST(GICR_PENDBASER, 0, 2),
 	REDIST(GICR_CTLR, 0, 1),
 	REDIST(GICR_WAKER, 0, 1),
 	REDIST(GICR_IGROUPR0, GICR_SGI_BASE, 1),
-	REDIST(GICR_ISENABLER0, GICR_SGI_BASE, 1),
+	{ "GICR_ISENABLER0", KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, GICR_SGI_BASE + GICR_ISENABLER0, 1,
+	  .per_vcpu = true, .enable = true },
 	REDIST(GICR_ICFGR0, GICR_SGI_BASE, 2),
 	REDIST(GICR_IPRIORITYR0, GICR_SGI_BASE, 8),
 	REDIST(GICR_ISPENDR0, GICR_SGI_BASE, 1),
 	REDIST(GICR_ISACTIVER0, GICR_SGI_BASE, 1),
 	DIST(GICD_STATUSR, 1),
-	SPIS(GICD_ISENABLER, 1),
+	SPI_ENABLE(GICD_ISENABLER),
 	SPIS(GICD_IGROUPR, 1),
 	SPIS(GICD_IROUTER, 64),
 	SPIS(GICD_ICFGR, 2),
@@ -784,14 +790,15 @@ static const struct gic_regs v3_regs[] = {
 
 static const struct gic_regs v2_regs[] = {
 	DIST(GICD_CTLR, 1),
-	BANKED(GICD_ISENABLER, 1),
+	{ "GICD_ISENABLER0", KVM_DEV_ARM_VGIC_GRP_DIST_REGS, GICD_ISENABLER, 1,
+	  .per_vcpu = true, .enable = true },
 	BANKED(GICD_IGROUPR, 1),
 	BANKED(GICD_ICFGR, 2),
 	BANKED(GICD_IPRIORITYR, 8),
 	BANKED(GICD_ISPENDR, 1),
 	BANKED(GICD_ISACTIVER, 1),
 	BANKED(GICD_SPENDSGIR, 4),
-	SPIS(GICD_ISENABLER, 1),
+	SPI_ENABLE(GICD_ISENABLER),
 	SPIS(GICD_IGROUPR, 1),
 	SPIS(GICD_ITARGETSR, 8),
 	SPIS(GICD_ICFGR, 2),
@@ -843,7 +850,9 @@ static void access_gic(struct __test_metadata *_metadata, struct vmm *vmm, struc
 					r = gic_get(vmm, reg->group, attr, next);
 				else if (op == COMPARE)
 					r = gic_get(vmm, reg->group, attr, &val);
-				else if (!reg->fixed)
+				else if (reg->enable)
+					r = gic_set(vmm, reg->group, attr + TO_ICENABLER, ~0u);
+				if (op == RESTORE && !r && !reg->fixed)
 					r = gic_set(vmm, reg->group, attr, *next);
 				ASSERT_EQ(0, r)
 					TH_LOG("%s%+d %s, vCPU%d: want 0, got %s", reg->name, i * 4,
