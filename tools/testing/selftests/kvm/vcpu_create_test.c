@@ -72,8 +72,8 @@
 	"the ID of a vCPU that is being undone: wanted a vCPU, got %s"
 #define UNDONE_VCPU_COUNTED \
 	"KVM_ENABLE_CAP while the only vCPU is being undone: wanted success, got %s"
-#define NO_DIRTY_RING \
-	"KVM doesn't support dirty rings"
+#define NO_DIRTY_RING "KVM doesn't support dirty rings"
+#define TOO_SLOW "too slow: want a thread in kvm_arch_vcpu_destroy() until it is released, it left"
 #define HAD_TO_WAIT_FOR_UNDONE \
 	"wanted vCPUs to be created while another one is being undone, had to wait %d times"
 
@@ -526,7 +526,7 @@ TEST_F_TIMEOUT(create, only_vcpu_fails_meanwhile, SUBTEST_TIMEOUT_S)
 	restore_fds(&old);
 
 	ASSERT_TRUE(is_paused(t))
-		TH_LOG("too slow: want a thread in kvm_arch_vcpu_destroy() until it is released, it left");
+		TH_LOG(TOO_SLOW);
 	r = enable_dirty_ring(t);
 	EXPECT_EQ(0, r)
 		TH_LOG(UNDONE_VCPU_COUNTED, strerror(-r));

@@ -94,8 +94,8 @@ struct iommu_state {
 };
 
 #define STATE_FORMAT \
-	"tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u going %u " \
-	"overflows %u restarts %u log %u told %u"
+	"tid %*d sent %u running %u calls %u inside %u unregistered %u overlapped %u early %u " \
+	"going %u overflows %u restarts %u log %u told %u"
 
 static struct iommu_state get_state(int fd)
 {
@@ -398,7 +398,7 @@ TEST_F_TIMEOUT(ga_notifier, unload_kvm_amd, NR_ATTEMPTS * SUBTEST_TIMEOUT_S)
  * Have the driver handle an overflow that has come "early", i.e. before it reads the
  * status, or "late", i.e. after it has read it and before it clears what was set.
  */
-static struct iommu_state overflow(struct __test_metadata *_metadata, int iommu, const char *when)
+static struct iommu_state overrun(struct __test_metadata *_metadata, int iommu, const char *when)
 {
 	struct iommu_state before = get_state(iommu), after;
 	u64 start = now_ms();
@@ -418,7 +418,7 @@ TEST_F_TIMEOUT(ga_notifier, overflow, SUBTEST_TIMEOUT_S)
 {
 	struct iommu_state before = get_state(self->iommu), after;
 
-	after = overflow(_metadata, self->iommu, "early");
+	after = overrun(_metadata, self->iommu, "early");
 	EXPECT_EQ(before.restarts + 1, after.restarts);
 	EXPECT_EQ(1, after.log)
 		TH_LOG("the GA Log has overflowed, and is stopped");
@@ -429,7 +429,7 @@ TEST_F_TIMEOUT(ga_notifier, overflow_between_read_and_clear, SUBTEST_TIMEOUT_S)
 {
 	struct iommu_state before = get_state(self->iommu), after;
 
-	after = overflow(_metadata, self->iommu, "late");
+	after = overrun(_metadata, self->iommu, "late");
 	EXPECT_EQ(1, after.log)
 		TH_LOG("the GA Log has overflowed behind the handler's back, and is stopped");
 	EXPECT_EQ(before.restarts + 1, after.restarts);
@@ -442,7 +442,7 @@ TEST_F_TIMEOUT(ga_notifier, overflow_is_told, SUBTEST_TIMEOUT_S)
 
 	ASSERT_EQ(0, __kvm_lifecycle_write(self->iommu, "register 0"));
 	before = get_state(self->iommu);
-	after = overflow(_metadata, self->iommu, "early");
+	after = overrun(_metadata, self->iommu, "early");
 	EXPECT_EQ(before.told + 1, after.told)
 		TH_LOG("an entry was lost, and the notifier was not told");
 	EXPECT_EQ(before.calls, after.calls);
