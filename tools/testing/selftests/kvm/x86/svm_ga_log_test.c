@@ -223,18 +223,35 @@ static void wait_for_block(struct __test_metadata *_metadata, struct kvm_vcpu *v
 	}
 }
 
+/* KVM_RUN in a thread of its own, until the vCPU blocks. */
+static void start_blocked_vcpu(struct __test_metadata *_metadata, struct blocked_vcpu *b)
+{
+	/* KVM_RUN is to return, without SA_RESTART. */
+	struct sigaction sa = { .sa_handler = kick };
+
+	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
+	ASSERT_EQ(0, pthread_create(&b->thread, NULL, run_blocked_vcpu, b));
+	wait_for_block(_metadata, b->vcpu);
+}
+
+/* It blocks until it gets a signal. */
+static void end_blocked_vcpu(struct __test_metadata *_metadata, struct blocked_vcpu *b)
+{
+	EXPECT_EQ(1, vcpu_get_stat(b->vcpu, blocking));
+	pthread_kill(b->thread, SIGUSR1);
+	pthread_join(b->thread, NULL);
+	EXPECT_EQ(-1, b->r);
+	EXPECT_EQ(EINTR, b->err);
+}
+
 /* The wake-up reaches the vCPU that the entry names, while it is blocked. */
 TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 {
 	struct ga_log_test *t = &self->t;
-	struct sigaction sa = { .sa_handler = kick };
 	struct blocked_vcpu blocked[NR_VCPUS] = {};
 	u64 before[NR_VCPUS], after;
 	u64 start;
 	int i, j, vm_id;
-
-	/* KVM_RUN is to return, without SA_RESTART. */
-	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 
 	t->vm = vm_create_raw(true);
 	for (i = 0; i < NR_VCPUS; i++)
@@ -242,11 +259,8 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 	vm_id = avic_vm_id(t->vm->fd);
 	ASSERT_LT(0, vm_id);
 
-	for (i = 1; i < NR_VCPUS; i++) {
-		ASSERT_EQ(0, pthread_create(&blocked[i].thread, NULL, run_blocked_vcpu,
-					    &blocked[i]));
-		wait_for_block(_metadata, blocked[i].vcpu);
-	}
+	for (i = 1; i < NR_VCPUS; i++)
+		start_blocked_vcpu(_metadata, &blocked[i]);
 
 	for (i = 1; i < NR_VCPUS; i++) {
 		for (j = 1; j < NR_VCPUS; j++)
@@ -272,13 +286,8 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 		}
 	}
 
-	for (i = 1; i < NR_VCPUS; i++) {
-		EXPECT_EQ(1, vcpu_get_stat(blocked[i].vcpu, blocking));
-		pthread_kill(blocked[i].thread, SIGUSR1);
-		pthread_join(blocked[i].thread, NULL);
-		EXPECT_EQ(-1, blocked[i].r);
-		EXPECT_EQ(EINTR, blocked[i].err);
-	}
+	for (i = 1; i < NR_VCPUS; i++)
+		end_blocked_vcpu(_metadata, &blocked[i]);
 }
 
 /*
@@ -288,7 +297,6 @@ TEST_F_TIMEOUT(ga_log, live_wakeup, SUBTEST_TIMEOUT_S)
 TEST_F_TIMEOUT(ga_log, overflow, SUBTEST_TIMEOUT_S)
 {
 	const char *missing = kvm_lifecycle_missing("iommu");
-	struct sigaction sa = { .sa_handler = kick };
 	struct blocked_vcpu blocked[NR_BLOCKED] = {};
 	struct kvm_vm *vms[NR_VMS];
 	u64 before[NR_BLOCKED];
@@ -298,8 +306,6 @@ TEST_F_TIMEOUT(ga_log, overflow, SUBTEST_TIMEOUT_S)
 	if (missing)
 		SKIP(return, "%s", missing);
 
-	/* KVM_RUN is to return, without SA_RESTART. */
-	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
 	iommu = kvm_lifecycle_open(_metadata, "iommu");
 
 	for (i = 0; i < NR_VMS; i++) {
@@ -309,9 +315,7 @@ TEST_F_TIMEOUT(ga_log, overflow, SUBTEST_TIMEOUT_S)
 			blocked[nr++].vcpu = __vm_vcpu_add(vms[i], j);
 	}
 	for (i = 0; i < nr; i++) {
-		ASSERT_EQ(0, pthread_create(&blocked[i].thread, NULL, run_blocked_vcpu,
-					    &blocked[i]));
-		wait_for_block(_metadata, blocked[i].vcpu);
+		start_blocked_vcpu(_metadata, &blocked[i]);
 		before[i] = vcpu_get_stat(blocked[i].vcpu, halt_wakeup);
 	}
 
@@ -326,13 +330,8 @@ TEST_F_TIMEOUT(ga_log, overflow, SUBTEST_TIMEOUT_S)
 	EXPECT_EQ(nr, woken)
 		TH_LOG("entries were lost, and %d of %d blocked vCPUs were woken", woken, nr);
 
-	for (i = 0; i < nr; i++) {
-		EXPECT_EQ(1, vcpu_get_stat(blocked[i].vcpu, blocking));
-		pthread_kill(blocked[i].thread, SIGUSR1);
-		pthread_join(blocked[i].thread, NULL);
-		EXPECT_EQ(-1, blocked[i].r);
-		EXPECT_EQ(EINTR, blocked[i].err);
-	}
+	for (i = 0; i < nr; i++)
+		end_blocked_vcpu(_metadata, &blocked[i]);
 	close(iommu);
 	for (i = 0; i < NR_VMS; i++)
 		kvm_vm_free(vms[i]);
