@@ -105,13 +105,24 @@ make_root()
 	cp "$TESTS"/* "$root/tests/"
 }
 
+# The initramfs, and the hash of each of its files.
+pack()
+{
+	(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0)
+}
+
+contents()
+{
+	(cd "$RESULTS/root" && find . -type f -exec sha256sum {} + | sort)
+}
+
 # archive TEST...: the list goes into a file, a command line has too little room
 # for it.  Not compressed: an emulated CPU takes longer to expand it than to copy
 # it.
 archive()
 {
 	printf '%s\n' "$@" >"$RESULTS/root/lab.tests"
-	(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0) >"$RESULTS/archive"
+	pack >"$RESULTS/archive"
 }
 
 # The machine and the kernel's command line, for tests and for a shell alike.
@@ -135,7 +146,7 @@ failed_here()
 keep_boot()
 {
 	rm -f "$RESULTS/root/lab.tests"
-	_key=$(cd "$RESULTS/root" && { find . -type f -exec sha256sum {} + | sort; sha256sum <"$OUT/image"; } | hash_of)
+	_key=$({ contents; sha256sum <"$OUT/image"; } | hash_of)
 	_kept=$CACHE/boot/$_key
 	mkdir -p "$CACHE/boot"
 	[ -d "$_kept" ] || {
@@ -143,7 +154,7 @@ keep_boot()
 		mkdir "$_new"
 		# The build and this one are in one file system.
 		ln "$OUT/image" "$_new/kernel" 2>/dev/null || cp "$OUT/image" "$_new/kernel"
-		(cd "$RESULTS/root" && find . | cpio -o -H newc --quiet -R 0:0) | gzip -n >"$_new/initramfs"
+		pack | gzip -n >"$_new/initramfs"
 		mv -T "$_new" "$_kept" 2>/dev/null || rm -rf "$_new"
 	}
 	touch "$_kept"
@@ -216,7 +227,7 @@ cell()
 		echo "$MACHINE $DEVICES $MEMORY $THREAD $CMDLINE $TEST_TIMEOUT ${OUT##*/} $*"
 		# shellcheck disable=SC2086 # the emulator and its version
 		${MACHINE%% *} --version
-		(cd "$RESULTS/root" && find . -type f -exec sha256sum {} + | sort)
+		contents
 		hash_files "$TOP/tools/lab/host.sh" "$TOP/tools/lab/verdict/logs.py" "$TOP/tools/lab/splats"
 	} | hash_of
 }
