@@ -118,7 +118,7 @@ check_arches "$KITS" $ARCH
 
 { mkdir -p "$RESULTS" && : >"$RESULTS/.kit.tmp" && rm "$RESULTS/.kit.tmp"; } 2>/dev/null ||
 	die "cannot write to $RESULTS: give the folder to this user"
-VERSION=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf")
+VERSION=$(package_version)
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 trap 'exit 130' INT TERM

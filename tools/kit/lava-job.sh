@@ -51,7 +51,7 @@ case $URL$OPTIONS in
 esac
 URL=${URL%/}
 arch=$(echo "$found" | cut -f2) method=$(echo "$found" | cut -f3) dtb=$(echo "$found" | cut -f4)
-KIT=kvm-lifecycle-kselftest-$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")-$BASE-$arch
+KIT=kvm-lifecycle-kselftest-$(package_version)-$BASE-$arch
 JOB=$RESULTS/lava-$DEVICE-$arch.yaml
 
 # context: the settings of qemu's device type: the machine of the lab's host, whose CPU has

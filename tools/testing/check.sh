@@ -925,7 +925,7 @@ lava_tests()
 	accepts "lava-job: the kit of make kselftest-kit" sh -c 'grep -qF "/$2-$3-x86.tar.xz" "$1"' sh "$WORK/lava/lava-x86-x86.yaml" \
 		"kvm-lifecycle-kselftest-$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")" "$(default_base)"
 	project
-	mkdir -p "$WORK/project/debian" && cp "$TOP/debian/changelog" "$WORK/project/debian/"
+	cp "$TOP/dkms.conf" "$WORK/project/"
 	sed -i 's/visibility: public/visibility: all/' "$WORK/project/tools/kit/lava-job.sh"
 	refuses "lava-job: and LAVA's schema speaks" "^lava-job.sh: LAVA's schema does not take .*visibility" \
 		env DEVICE=x86 $url "$WORK/project/tools/kit/lava-job.sh"
