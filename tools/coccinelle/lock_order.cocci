@@ -190,11 +190,11 @@ hold(p, lock_of(l), f)
 
 @between_all exists@
 expression K;
-identifier lock = {kvm_lock_stable_vcpus, kvm_lock_created_vcpus};
+identifier take = {kvm_lock_stable_vcpus, kvm_lock_created_vcpus};
 identifier f;
 position p;
 @@
-lock(K)
+take(K)
 ... when != kvm_unlock_stable_vcpus(K)
     when != mutex_unlock(&K->lock)
     when any
