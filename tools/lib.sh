@@ -239,12 +239,16 @@ host_get()
 }
 
 # emulator_of HOST: the program that it runs in.  One with its package comes from a newer
-# suite, if this machine's own is too old.
+# suite, if this machine's own is too old; a script of the lab is beside it.
 emulator_of()
 {
 	# shellcheck disable=SC2046 # the words of a line
 	set -- $(host_get "$1" emulator)
-	if [ $# -gt 1 ]; then "$TOP/tools/lab/emulator.sh" "$@"; else echo "$1"; fi
+	case $#:$1 in
+	1:*.sh)	echo "$TOP/tools/lab/$1" ;;
+	1:*)	echo "$1" ;;
+	*)	"$TOP/tools/lab/emulator.sh" "$@" ;;
+	esac
 }
 
 # lab_hosts [KEY [VALUE]]: the emulated hosts, or those whose files have such a line.
@@ -271,6 +275,16 @@ arches_of()
 {
 	for _host; do
 		host_get "$_host" arch
+	done | awk '!seen[$0]++' | paste -sd' '
+}
+
+# kernels_of HOST...: their kernels, by the architecture, and with a host's configuration as
+# in x86-light.
+kernels_of()
+{
+	for _host; do
+		_config=$(host_get "$_host" config)
+		echo "$(host_get "$_host" arch)${_config:+-$_config}"
 	done | awk '!seen[$0]++' | paste -sd' '
 }
 
@@ -470,20 +484,21 @@ get_tree()
 	TREE=$(cat "$CACHE/src/$1.path")
 }
 
-# prepare BASE ARCHES PATCHES [SUITE]: all that emulated hosts are made of, for
-# each architecture and each number of patches.
+# prepare BASE KERNELS PATCHES [SUITE]: all that emulated hosts are made of, for
+# each of kernels_of and each number of patches.
 prepare()
 {
-	_base=$1 _arches=$2 _variants=$3
+	_base=$1 _kernels=$2 _variants=$3
 	shift 3
 	get_tree "$_base"
 	for _variant in $_variants; do
-		for _arch in $_arches; do
-			"$TOP/tools/lab/build.sh" "$_base" "$_arch" "$_variant"
-			"$TOP/tools/lab/module.sh" "$_base" "$_arch" "$_variant"
+		for _kernel in $_kernels; do
+			_arch=${_kernel%%-*}
+			"$TOP/tools/lab/build.sh" "$_base" "$_arch" "$_variant${_kernel#"$_arch"}"
+			"$TOP/tools/lab/module.sh" "$_base" "$_arch" "$_variant${_kernel#"$_arch"}"
 		done
 	done
-	for _arch in $_arches; do
+	for _arch in $(printf '%s\n' $_kernels | sed 's/-.*//' | sort -u); do
 		"$TOP/tools/lab/tests.sh" "$_base" "$_arch" "$@"
 		"$TOP/tools/lab/busybox.sh" "$_arch"
 	done

@@ -31,10 +31,13 @@ INSTRUMENT=
 if [ -n "$VARIANT" ]; then
 	[ -f "$TOP/tools/lab/$VARIANT.config" ] || die "unknown variant $VARIANT of a host: there is no tools/lab/$VARIANT.config"
 	CONFIG="$CONFIG $TOP/tools/lab/$VARIANT.config"
+fi
+case $VARIANT in
+kcsan|gcov)
 	OBJECTS=$TOP/tools/lab/instrumented
 	# An object's own variable is looked at first.
-	INSTRUMENT="KCSAN_SANITIZE=n $(awk -v arch="$ARCH" '$1 == arch { print "KCSAN_SANITIZE_" $2 ".o=y GCOV_PROFILE_" $2 ".o=y" }' "$OBJECTS" | paste -sd' ')"
-fi
+	INSTRUMENT="KCSAN_SANITIZE=n $(awk -v arch="$ARCH" '$1 == arch { print "KCSAN_SANITIZE_" $2 ".o=y GCOV_PROFILE_" $2 ".o=y" }' "$OBJECTS" | paste -sd' ')" ;;
+esac
 
 commit_of()
 {

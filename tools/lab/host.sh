@@ -38,7 +38,8 @@ fi
 [ ! -f "$RESULTS/options" ] || OPTIONS=$(cat "$RESULTS/options")
 ARCH=$(host_get "$HOST" arch)
 arch_env "$ARCH"
-OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES")
+CONFIG=$(host_get "$HOST" config)
+OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES${CONFIG:+-$CONFIG}")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
 MODULE=$CACHE/module/${OUT##*/}
 # Some of upstream's tests give a guest as much as 1 GiB.
@@ -87,7 +88,8 @@ modules()
 	echo kvm_lifecycle unsafe=1
 }
 
-# The files of the host besides its kernel, in $RESULTS/root.
+# make_root [TEST...]: the files of the host besides its kernel, in $RESULTS/root, with
+# these tests or all.
 make_root()
 {
 	root=$RESULTS/root
@@ -102,7 +104,11 @@ make_root()
 	[ -z "${TEST_FILE:-}" ] || cp "$TEST_FILE" "$root/test_file"
 	cp "$OUT"/modules/*.ko "$root/modules/" 2>/dev/null || :
 	cp "$MODULE/kvm_lifecycle.ko" "$root/modules/"
-	cp "$TESTS"/* "$root/tests/"
+	if [ $# -gt 0 ] && [ -z "${SUITE:-}" ]; then
+		(cd "$TESTS" && cp "$@" "$root/tests/")
+	else
+		cp "$TESTS"/* "$root/tests/"
+	fi
 }
 
 # The initramfs, and the hash of each of its files.
@@ -254,7 +260,7 @@ run_tests()
 {
 	mkdir -p "$RESULTS"
 	rm -f "$RESULTS"/*.log "$RESULTS"/*.ktap "$RESULTS"/*.status "$RESULTS"/console "$RESULTS"/lockdep* "$RESULTS"/gcov.tar "$RESULTS/kernel" "$RESULTS/boot"
-	make_root
+	make_root "$@"
 	if [ -n "${REUSE:-}" ] && take_cell "$@"; then
 		rm -rf "$RESULTS/root"
 		return

@@ -97,7 +97,7 @@ for host in $HOST; do
 		[ "$before" -gt 0 ] || before=none
 		step "$host: $patch (patch $number), tests: $tests"
 		RESULTS=$ALL_RESULTS/$patch
-		prepare "$BASE" "$(arches_of "$host")" "$before $number"
+		prepare "$BASE" "$(kernels_of "$host")" "$before $number"
 		case " $(about_tree there) " in *" $patch "*)
 			step "$host: linux $(about_tree version) has $patch already, and there is nothing to prove"
 			continue ;;

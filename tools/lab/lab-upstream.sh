@@ -52,7 +52,7 @@ tests_of()
 		END { printf "%s", later }' "$LIST" -
 }
 
-prepare "$BASE" "$(arches_of $HOST)" "$PATCHES" upstream
+prepare "$BASE" "$(kernels_of $HOST)" "$PATCHES" upstream
 
 mkdir -p "$RESULTS"
 for host in $HOST; do

@@ -112,7 +112,7 @@ shell)
 	set -- $PATCHES
 	[ $# -eq 1 ] || PATCHES=all
 	set -- $HOST
-	prepare "$BASE" "$(arches_of "$1")" "$PATCHES"
+	prepare "$BASE" "$(kernels_of "$1")" "$PATCHES"
 	exec "$LAB/host.sh" "$BASE" "$1" "$PATCHES" shell ;;
 esac
 
@@ -122,7 +122,7 @@ for patches in $PATCHES; do
 			die "there are results in $RESULTS/$host-$patches already: name another folder, RESULTS=path"
 	done
 done
-prepare "$BASE" "$(arches_of $HOST)" "$PATCHES"
+prepare "$BASE" "$(kernels_of $HOST)" "$PATCHES"
 # Of parts each is another program, and a rate is of runs.
 [ -n "${PARTS:-}" ] || [ -n "${COUNT:-}" ] || export REUSE=1
 # The longest runs come first: with the series no test ends early.

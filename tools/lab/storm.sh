@@ -82,7 +82,7 @@ record()
 	sed "s/^/$1: /" "$RESULTS/$1-$PATCHES/record"
 }
 
-prepare "$BASE" "$(arches_of $HOST)" "$PATCHES"
+prepare "$BASE" "$(kernels_of $HOST)" "$PATCHES"
 export OPTIONS="-s $SEED -t $seconds" TEST_TIMEOUT=$((seconds + 600))
 if [ -n "$REPLAY" ]; then
 	TEST_FILE=$(readlink -f "$REPLAY")

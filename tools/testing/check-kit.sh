@@ -363,7 +363,7 @@ arm_judged()
 }
 
 echo TAP version 13
-prepare "$BASE" "$(arches_of $HOST)" 'all none'
+prepare "$BASE" "$(kernels_of $HOST)" 'all none'
 mkdir -p "$WORK/cache/tests" "$WORK/kits" "$WORK/again"
 for folder in out module busybox qemu; do
 	ln -s "$CACHE/$folder" "$WORK/cache/$folder"

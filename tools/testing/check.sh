@@ -73,6 +73,55 @@ path_without()
 	echo "$WORK/bin"
 }
 
+# An emulated machine in Bochs, by programs that only seem to be it.
+bochs_tests()
+{
+	bochs=$TOP/tools/lab/bochs.sh
+	rm -rf "$WORK/bochs"
+	mkdir -p "$WORK/bochs/bin"
+	for file in kernel initrd cdboot.img BIOS-bochs-latest VGABIOS-lgpl-latest; do
+		echo "$file" >"$WORK/bochs/$file"
+	done
+	cat >"$WORK/bochs/bin/grub-mkrescue" <<-'END'
+		#!/bin/sh
+		[ "$(cat "$5/boot/kernel" "$5/boot/initrd")" = "$(printf 'kernel\ninitrd')" ] || exit
+		cp "$5/boot/grub/grub.cfg" "$4"
+	END
+	cat >"$WORK/bochs/bin/bochs-bin" <<-'END'
+		#!/bin/sh
+		echo 'Bochs connected to screen "/dev/null"'
+		serial=$(sed -n 's/^com1: .*dev=//p' "$3")
+		cd=$(sed -n 's/.*path=\([^,]*\),.*/\1/p' "$3")
+		exec >"$serial"
+		echo 'Linux version 1'
+		grep '^linux ' "$cd"
+		grep -E '^(cpu|memory):' "$3"
+		echo 'Linux version 1'
+		echo 'lab: not seen'
+		exec sleep 98765
+	END
+	chmod +x "$WORK"/bochs/bin/*
+	export BXSHARE="$WORK/bochs" GRUB="$WORK/bochs"
+	own_path=$PATH
+	PATH=$WORK/bochs/bin:$PATH
+	set -- -machine pc -cpu m -smp 2 -m 1G -nographic -kernel "$WORK/bochs/kernel" -initrd "$WORK/bochs/initrd"
+	refuses 'bochs: an unknown option' '^bochs.sh: unknown option -vga: ' "$bochs" "$@" -vga std
+	refuses 'bochs: an option without its value' '^bochs.sh: -append needs a value' "$bochs" "$@" -append
+	refuses 'bochs: another machine' '^bochs.sh: it has no -machine q35: ' "$bochs" "$@" -machine q35
+	refuses 'bochs: no kernel' "^bochs.sh: there is no file '/nowhere': " "$bochs" "$@" -kernel /nowhere
+	refuses 'bochs: no BIOS' '^bochs.sh: there is no /nowhere/BIOS-bochs-latest: apt-get install bochsbios$' env BXSHARE=/nowhere "$bochs" "$@"
+	accepts 'bochs: a machine that reboots is ended' timeout 30 "$bochs" "$@" -append 'a=b c'
+	said 'bochs: what its kernel is told' '^linux /boot/kernel noxsave a=b c$'
+	said 'bochs: what it has' '^memory: guest=1024, host=1024$'
+	accepts 'bochs: and nothing after that' sh -c '! "$@" | grep "not seen"' sh timeout 30 "$bochs" "$@"
+	accepts 'bochs: no emulator is left' sh -c '! pgrep -f "^sleep 98765"'
+	sed -i '/Linux version 1/d' "$WORK/bochs/bin/bochs-bin"
+	refuses 'bochs: killed' '^lab: not seen$' timeout -k 20 2 "$bochs" "$@"
+	accepts 'bochs: killed: no emulator is left' sh -c '! pgrep -f "^sleep 98765"'
+	PATH=$own_path
+	unset BXSHARE GRUB
+}
+
 scripts()
 {
 	echo TAP version 13
@@ -95,6 +144,7 @@ scripts()
 	ln -s "$real/sparse" "$WORK/cache/sparse"
 	lab=$TOP/tools/lab/lab.sh
 	settings_tests
+	bochs_tests
 
 	refuses 'unknown BASE' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE=v1.0 "$lab"
 	refuses 'one unknown BASE of two' '^lab.sh: unknown BASE=v1.0: choose one of ' env BASE='v7.3 v1.0' "$lab"

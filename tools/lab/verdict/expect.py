@@ -18,12 +18,23 @@ KINDS = RUNS + REDS + ("skip", "open", "known")
 # The lines of a host's file: those that each has, those that can be there, and those that
 # can be there more than once.
 HOST_NEEDS = ("label", "arch", "emulator", "machine", "cpu", "smp", "memory", "cmdline", "thread", "boot-seconds")
-HOST_MAY = ("default", "like", "devices", "interleave")
+HOST_MAY = ("default", "like", "config", "devices", "interleave")
 HOST_LISTS = ("package", "module")
 HOST_VALUES = {"thread": "single|multi", "boot-seconds": "[1-9][0-9]*", "smp": "[1-9][0-9]*", "default": "yes",
                "package": r"\S+\s+\S+", "emulator": r"\S+(\s+\S+)?"}
 
-Host = collections.namedtuple("Host", "label arch like")
+
+class Host(collections.namedtuple("Host", "label arch like config emulator")):
+    """A host's file, as far as the verdict needs it."""
+
+    def kernel(self):
+        """As kernels_of in tools/lib.sh has it."""
+        return f"{self.arch}-{self.config}" if self.config else self.arch
+
+    def emulated_by(self):
+        return "QEMU TCG" if self.emulator.startswith("qemu") else self.emulator.removesuffix(".sh").capitalize()
+
+
 Change = collections.namedtuple("Change", "slug topic closes untested unfixed line")
 Topic = collections.namedtuple("Topic", "name tree depends about")
 Need = collections.namedtuple("Need", "name kernels reason")
@@ -139,7 +150,7 @@ def read_hosts(top=TOP):
         if not re.fullmatch("[a-z][a-z0-9-]*", name):
             errors.append(f"tools/lab/hosts/{name}: a host's name has small letters, digits and -")
         errors += [f"tools/lab/hosts/{name}: there is no line {key}" for key in HOST_NEEDS if key not in fields]
-        hosts[name] = Host(fields.get("label", name), fields.get("arch"), fields.get("like"))
+        hosts[name] = Host(fields.get("label", name), fields.get("arch"), fields.get("like"), fields.get("config"), fields.get("emulator", ""))
     errors += [f"tools/lab/hosts/{name}: like {host.like}: there is no such other host with rows of its own"
                for name, host in hosts.items() if host.like and (host.like not in hosts or hosts[host.like].like)]
     return hosts, errors

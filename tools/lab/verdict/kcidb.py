@@ -105,23 +105,24 @@ class Data:
         return self.add("checkouts", [variant], git_commit_name=name, patchset_hash=patches, comment=comment,
                         start_time=started(self.folder).isoformat(), valid=True, misc=misc)
 
-    def builds(self, checkout, variant, arches):
-        """A kernel for each architecture, as a host of it has found it."""
+    def builds(self, checkout, variant, hosts):
+        """The kernel of each host, as the first one that has it has found it."""
         ids = {}
-        for host, arch in arches.items():
-            if arch in ids:
+        for host in hosts:
+            arch, kernel = self.hosts[host].arch, self.hosts[host].kernel()
+            if kernel in ids:
                 continue
             folder = os.path.join(self.folder, f"{host}-{variant}")
             console = list(lines_of(os.path.join(folder, "console")))
             compiler = next((found[1] for found in map(COMPILER.search, console) if found), None)
-            ids[arch] = self.add("builds", [variant, arch], checkout_id=checkout, architecture=ARCHES.get(arch, arch), compiler=compiler,
+            ids[kernel] = self.add("builds", [variant, kernel], checkout_id=checkout, architecture=ARCHES.get(arch, arch), compiler=compiler,
                                  config_name="kvm-lifecycle", status="PASS" if console else None,
                                  misc={"kernel": next(lines_of(os.path.join(folder, "kernel")), None)})
-        return ids
+        return {host: ids[self.hosts[host].kernel()] for host in hosts}
 
     def test(self, build, host, variant, names, status, **fields):
         self.add("tests", [variant, host, *names], build_id=build, path=path_of(*names), status=status,
-                 environment={"comment": f"{self.hosts[host].label}: emulated, QEMU TCG", "misc": {"host": host}}, **fields)
+                 environment={"comment": f"{self.hosts[host].label}: emulated, {self.hosts[host].emulated_by()}", "misc": {"host": host}}, **fields)
 
     def done(self):
         return {"version": VERSION, **self.lists}
@@ -143,9 +144,9 @@ def of_run(run, columns):
                 "passed": passed, "failed": len(cells) - passed + len(console),
                 "complaints": [f"{cell.where()}: {sentence}" for cell in cells for _, sentence in cell.complaints] + console,
                 "chances": [chance._asdict() for cell in cells for chance in cell.chances]})
-        builds[variant] = data.builds(checkout, variant, {host: run.tables.hosts[host].arch for host in run.hosts})
+        builds[variant] = data.builds(checkout, variant, run.hosts)
     for cell in run.cells.values():
-        build = builds[cell.variant][run.tables.hosts[cell.host].arch]
+        build = builds[cell.variant][cell.host]
         sections = {section.name: section for section in cell.log.sections}
         states = []
         for sub in cell.subtests:
@@ -176,10 +177,10 @@ def of_upstream(run, about):
         checkout = data.checkout(variant, None, None, None, {
             "run": about, "patches": variant, "complaints": run.differences,
             "counts": {host: dict(run.count[host, variant]) for host in run.hosts}})
-        builds[variant] = data.builds(checkout, variant, {host: run.about[host].arch for host in run.hosts})
+        builds[variant] = data.builds(checkout, variant, run.hosts)
     for test, host, variant, (result, _, reports, said), seconds in run.tests:
         status = "FAIL" if reports else {"pass": "PASS", "skip": "SKIP", "fail": "FAIL", "not run": "MISS"}.get(result, "ERROR")
-        data.test(builds[variant][run.about[host].arch], host, variant, [test], status, duration=seconds,
+        data.test(builds[variant][host], host, variant, [test], status, duration=seconds,
                   log_excerpt=excerpt([reports + said]) if status not in ("PASS", "SKIP") and reports + said else None,
                   comment=clean(said) if status == "SKIP" and said else None,
                   misc={"result": result, "log": f"{host}-{variant}/{test}.log"})

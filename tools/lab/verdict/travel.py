@@ -18,6 +18,7 @@ from .logs import cause, lines_of, trim
 
 FOLDER = "red"
 FILES = ("kernel", "initramfs")
+LAB = os.path.join(expect.TOP, "tools/lab")
 PANIC = "Kernel panic - not syncing"
 
 
@@ -33,6 +34,12 @@ def first_failure(cell):
     return "", next((trim(line) for line in cell.log.lines if line.startswith(PANIC)), "")
 
 
+def own_program(about):
+    """An emulator that is a script of the lab goes with the folder."""
+    name = about["program"]
+    return f"./{name}" if os.path.exists(os.path.join(LAB, name)) else None
+
+
 def link(files, kept, folder):
     """Hard links, or the only copies that this run has."""
     for name in FILES:
@@ -46,10 +53,10 @@ def link(files, kept, folder):
 
 
 def script(cell, about, sub, line, linux):
-    with open(os.path.join(expect.TOP, "tools/lab/show"), encoding="utf-8") as file:
+    with open(os.path.join(LAB, "show"), encoding="utf-8") as file:
         head, body = file.read().split("# SETTINGS\n")
     values = {"TEST": cell.test, "SUBTEST": sub, "WANT": line, "KERNEL": f"{linux or 'linux'}, patches: {cell.variant}",
-              "PROGRAM": about["program"], "PACKAGE": about["package"], "SECONDS_AT_MOST": about["seconds"],
+              "PROGRAM": own_program(about) or about["program"], "PACKAGE": about["package"], "SECONDS_AT_MOST": about["seconds"],
               "MACHINE": about["machine"], "CMDLINE": f"{about['cmdline']} lab.test={cell.test}"}
     return head + "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + body
 
@@ -74,6 +81,8 @@ def pack(run):
         with open(os.path.join(folder, "show"), "w", encoding="utf-8") as out:
             out.write(script(cell, about, sub, line, run.linux))
         os.chmod(out.name, 0o755)
+        if own_program(about):
+            shutil.copy(os.path.join(LAB, about["program"]), folder)
     for name in os.listdir(top) if os.path.isdir(top) else []:
         if name not in names:
             shutil.rmtree(os.path.join(top, name))
