@@ -45,7 +45,7 @@ struct kvml_part {
 };
 
 extern const struct kvml_part kvml_vcpu_index, kvml_trylock, kvml_get_vcpu, kvml_pause;
-extern const struct kvml_part kvml_avic, kvml_ga_log, kvml_iommu_part;
+extern const struct kvml_part kvml_avic, kvml_ga_log, kvml_iommu_part, kvml_ipiv;
 extern const struct kvml_part kvml_vgic, kvml_unlocked;
 
 /* A function of the kernel or of a module.  While it is held, the module can't be unloaded. */

@@ -35,7 +35,7 @@
 #ifdef CONFIG_KVM_LIFECYCLE_UNSAFE
 static bool unsafe;
 module_param_unsafe(unsafe, bool, 0444);
-MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, iommu, pause, unlocked); taints the kernel");
+MODULE_PARM_DESC(unsafe, "also offer the files that drive KVM (ga_log, iommu, ipiv, pause, unlocked); taints the kernel");
 #else
 /* No code drives KVM here.  Whoever asks for it is told so, rather than left with a module without. */
 static const bool unsafe;
@@ -311,6 +311,7 @@ static const struct kvml_part *const kvml_table[] = {
 #ifndef CONFIG_KVM_LIFECYCLE_UNSAFE
 	KVML_LEFT_OUT("ga_log"),
 	KVML_LEFT_OUT("iommu"),
+	KVML_LEFT_OUT("ipiv"),
 	KVML_LEFT_OUT("pause"),
 	KVML_LEFT_OUT("unlocked"),
 #else
@@ -325,6 +326,13 @@ static const struct kvml_part *const kvml_table[] = {
 	KVML_ABSENT("iommu", "the private headers of the AMD IOMMU's driver were not there when the module was built"),
 #else
 	KVML_ABSENT("iommu", "the kernel is built without the AMD IOMMU's interrupt remapping"),
+#endif
+#ifdef KVML_IPIV
+	&kvml_ipiv,
+#elif defined(KVML_GA_LOG)
+	KVML_ABSENT("ipiv", "KVM's private headers were not there when the module was built"),
+#else
+	KVML_ABSENT("ipiv", "VMX is in x86-64 only"),
 #endif
 	&kvml_pause,
 #ifdef KVML_UNLOCKED

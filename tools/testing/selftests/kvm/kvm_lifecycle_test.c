@@ -58,8 +58,8 @@
 #define NOBODY			65534
 
 static const char * const files[] = {
-	"parts", "vcpu_index", "trylock", "get_vcpu", "avic", "ga_log", "iommu", "vgic", "pause",
-	"unlocked",
+	"parts", "vcpu_index", "trylock", "get_vcpu", "avic", "ga_log", "iommu", "ipiv", "vgic",
+	"pause", "unlocked",
 };
 
 struct lifecycle_test {
