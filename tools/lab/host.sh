@@ -104,11 +104,12 @@ make_root()
 	[ -z "${TEST_FILE:-}" ] || cp "$TEST_FILE" "$root/test_file"
 	cp "$OUT"/modules/*.ko "$root/modules/" 2>/dev/null || :
 	cp "$MODULE/kvm_lifecycle.ko" "$root/modules/"
-	if [ $# -gt 0 ] && [ -z "${SUITE:-}" ]; then
-		(cd "$TESTS" && cp "$@" "$root/tests/")
-	else
-		cp "$TESTS"/* "$root/tests/"
-	fi
+	[ -z "${SUITE:-}" ] || set --
+	for file in "$TESTS"/*; do
+		case " $* " in
+		'  '|*" ${file##*/} "*) cp "$file" "$root/tests/" ;;
+		esac
+	done
 }
 
 # The initramfs, and the hash of each of its files.
