@@ -440,7 +440,7 @@ red_travels()
 {
 	accepts 'red: a folder for a test that fails' mv "$WORK/project/results/latest/red/dummy-all-xen_evtchn_target_test" "$WORK/a red"
 	accepts 'red: there is no link into the project or the cache' sh -c '! grep -F -e "$1" "$2/show" && [ -z "$(find "$2" -type l)" ]' sh "$WORK" "$WORK/a red"
-	accepts 'red: its initramfs has the test' sh -c 'gzip -dc "$1/initramfs" | cpio -t --quiet | grep -qx tests/none' sh "$WORK/a red"
+	accepts 'red: its initramfs has the test' sh -c 'gzip -dc "$1/initramfs" | cpio -t --quiet | grep -qx tests/xen_evtchn_target_test' sh "$WORK/a red"
 	mv "$dummy/cache" "$dummy/gone"
 	accepts 'red: shown again elsewhere' env PATH="$dummy/bin:$PATH" "$WORK/a red/show"
 	said 'red: the same line' '^show: red again, in boot 1 of 1: evtchn.update_while_sending: '
@@ -475,7 +475,7 @@ one_file_is_a_host()
 	dummy=$WORK/dummy
 	mkdir -p "$dummy/bin" "$dummy/cache/out/kernel/modules" "$dummy/cache/module/kernel" "$dummy/cache/busybox" "$dummy/cache/tests/v7.3-x86"
 	ln -s kernel "$dummy/cache/out/v7.3-x86-all"
-	touch "$dummy/cache/out/kernel/image" "$dummy/cache/module/kernel/kvm_lifecycle.ko" "$dummy/cache/busybox/amd64" "$dummy/cache/tests/v7.3-x86/none"
+	touch "$dummy/cache/out/kernel/image" "$dummy/cache/module/kernel/kvm_lifecycle.ko" "$dummy/cache/busybox/amd64" "$dummy/cache/tests/v7.3-x86/xen_evtchn_target_test"
 	cat >"$dummy/bin/dummy-emulator" <<-EOT
 		#!/bin/sh
 		[ "\$1" != --version ] || exit 0
@@ -528,7 +528,7 @@ one_file_is_a_host()
 	accepts 'cells: nor is the host started' test ! -e "$dummy/started"
 	ran 'cells: AGAIN=1' $run AGAIN=1
 	ran 'cells: other options' $run OPTIONS=-x
-	echo changed >"$dummy/cache/tests/v7.3-x86/none"
+	echo changed >"$dummy/cache/tests/v7.3-x86/xen_evtchn_target_test"
 	ran 'cells: a test has changed' $run
 	rm "$dummy/started"
 	touch "$dummy/cache/module/kernel/kvm_lifecycle.ko"
