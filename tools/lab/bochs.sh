@@ -90,7 +90,7 @@ grub-mkrescue -d "$GRUB" -o "$work/cd.iso" "$work/cd" >"$work/grub.log" 2>&1 ||
 	{ cat "$work/grub.log" >&2; refuse 'grub-mkrescue makes no CD image, see above: apt-get install xorriso mtools grub-common'; }
 
 cat >"$work/bochsrc" <<END
-cpu: model=$cpu, count=$smp, ips=$IPS
+cpu: model=$cpu, count=1:$smp:1, ips=$IPS
 memory: guest=$memory, host=$memory
 romimage: file=$SHARE/BIOS-bochs-latest
 vgaromimage: file=$SHARE/VGABIOS-lgpl-latest
