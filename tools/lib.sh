@@ -517,7 +517,7 @@ make_look()
 # is up after LIMIT seconds.
 run_hosts()
 {
-	LIMIT=${LIMIT:-$((2400 + 2 * ${TEST_TIMEOUT:-600}))}
+	LIMIT=${LIMIT:-$((1800 + 2 * ${TEST_TIMEOUT:-900}))}
 	# Before the clock runs.
 	mkdir -p "$RESULTS"
 	cat >"$RESULTS/started"

@@ -45,8 +45,8 @@ MODULE=$CACHE/module/${OUT##*/}
 # Some of upstream's tests give a guest as much as 1 GiB.
 MEMORY=$(host_get "$HOST" memory)
 [ -z "${SUITE:-}" ] || MEMORY=2G
-# The longest one takes half of it, on a machine with nothing else to do.
-TEST_TIMEOUT=${TEST_TIMEOUT:-600}
+# The longest one takes a third of it on a fast machine, and two thirds on a slow one.
+TEST_TIMEOUT=${TEST_TIMEOUT:-900}
 # The longest time without progress.
 GRACE=${GRACE:-60}
 BOOT_TIMEOUT=${BOOT_TIMEOUT:-$(host_get "$HOST" boot-seconds)}
