@@ -1293,10 +1293,8 @@ static void judge_sites(struct __test_metadata *_metadata, const struct op *op,
 /* Returns NULL, or the reason why allocations can't be made to fail, or be seen. */
 static const char *begin_faults(struct fault_test *ft)
 {
-	const char *missing = fault_injection_begin(&ft->fi);
+	const char *missing = fault_injection_begin_onwards(&ft->fi);
 
-	if (!missing && fault_begin_onwards())
-		missing = "no fault injection: probability";
 	if (!missing && ft->e.op->cache && fault_filter_cache(&ft->fi, ft->e.op->cache))
 		missing = "can't make one slab cache fail";
 	return missing ?: alloc_trace_begin(&ft->trace);

@@ -216,7 +216,7 @@ const char *fault_injection_begin(struct fault_injection *fi);
 int fault_arm(struct fault_injection *fi, unsigned int nth);
 unsigned int fault_left(struct fault_injection *fi);
 bool fault_disarm(struct fault_injection *fi);
-int fault_begin_onwards(void);
+const char *fault_injection_begin_onwards(struct fault_injection *fi);
 int fault_arm_onwards(struct fault_injection *fi, unsigned int nth);
 bool fault_disarm_onwards(struct fault_injection *fi);
 int fault_filter_cache(struct fault_injection *fi, const char *cache);

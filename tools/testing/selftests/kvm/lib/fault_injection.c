@@ -130,12 +130,20 @@ bool fault_disarm(struct fault_injection *fi)
 	return !left;
 }
 
-/* Allocations may fail with certainty, if fault_arm_onwards() asks for it. */
-int fault_begin_onwards(void)
+/*
+ * Like fault_injection_begin(), and allocations may fail with certainty, if
+ * fault_arm_onwards() asks for it.
+ */
+const char *fault_injection_begin_onwards(struct fault_injection *fi)
 {
-	int r = fault_knob_write(FAULT_FAILSLAB "probability", "100");
+	const char *missing = fault_injection_begin(fi);
 
-	return r ?: fault_knob_write(FAULT_PAGE "probability", "100");
+	if (missing)
+		return missing;
+	if (fault_knob_write(FAULT_FAILSLAB "probability", "100") ||
+	    fault_knob_write(FAULT_PAGE "probability", "100"))
+		return "no fault injection: probability";
+	return NULL;
 }
 
 /*

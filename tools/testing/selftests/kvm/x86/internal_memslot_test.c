@@ -237,9 +237,7 @@ static void fail_allocations(struct __test_metadata *_metadata, struct memslot_t
 	char how[64];
 	int nth, r;
 
-	missing = fault_injection_begin(&fi);
-	if (!missing && fault_begin_onwards())
-		missing = "no fault injection: probability";
+	missing = fault_injection_begin_onwards(&fi);
 	if (missing)
 		SKIP(return, "%s", missing);
 
@@ -283,9 +281,7 @@ TEST_F(user_memslot, delete_without_memory)
 	const char *missing;
 	int r;
 
-	missing = fault_injection_begin(&fi);
-	if (!missing && fault_begin_onwards())
-		missing = "no fault injection: probability";
+	missing = fault_injection_begin_onwards(&fi);
 	if (missing)
 		SKIP(return, "%s", missing);
 

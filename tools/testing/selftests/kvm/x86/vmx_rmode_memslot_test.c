@@ -80,9 +80,7 @@ static void fail_allocations(struct __test_metadata *_metadata,
 	char how[64];
 	int nth, r, again;
 
-	missing = fault_injection_begin(&fi);
-	if (!missing && fault_begin_onwards())
-		missing = "no fault injection: probability";
+	missing = fault_injection_begin_onwards(&fi);
 	if (missing)
 		SKIP(return, "%s", missing);
 
