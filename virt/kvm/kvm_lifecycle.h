@@ -55,6 +55,7 @@ struct kvml_func {
 };
 
 struct module *kvml_module_get(const char *name);
+const struct kernel_param *kvml_module_param(struct module *mod, const char *name);
 int kvml_func_get(const char *name, struct kvml_func *func);
 void kvml_func_put(struct kvml_func *func);
 bool kvml_func_exists(const char *name);

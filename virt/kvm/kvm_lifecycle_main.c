@@ -95,6 +95,24 @@ struct module *kvml_module_get(const char *name)
 }
 
 /**
+ * kvml_module_param() - look a parameter of a module up by name
+ * @mod: the module, which is held
+ * @name: its name
+ *
+ * Return: the parameter, or NULL if there is none of that name.
+ */
+const struct kernel_param *kvml_module_param(struct module *mod, const char *name)
+{
+	int i;
+
+	for (i = 0; i < mod->num_kp; i++) {
+		if (!strcmp(mod->kp[i].name, name))
+			return &mod->kp[i];
+	}
+	return NULL;
+}
+
+/**
  * kvml_func_get() - look a function up by name and keep its module loaded
  * @name: name of the function, or "module:function"
  * @func: the result

@@ -12,11 +12,11 @@
 /* Whether a parameter of a module reads as N.  No, if it is built in. */
 static bool kvml_param_is_off(struct module *mod, const char *name)
 {
-	bool off = false;
+	const struct kernel_param *kp = mod ? kvml_module_param(mod, name) : NULL;
+	bool off;
 	char *val;
-	int i;
 
-	if (!mod)
+	if (!kp || !kp->ops->get)
 		return false;
 
 	/* sysfs gives a page to a parameter's getter, and sysfs_emit() insists on it. */
@@ -25,11 +25,7 @@ static bool kvml_param_is_off(struct module *mod, const char *name)
 		return false;
 
 	kernel_param_lock(mod);
-	for (i = 0; i < mod->num_kp; i++) {
-		if (!strcmp(mod->kp[i].name, name) && mod->kp[i].ops->get &&
-		    mod->kp[i].ops->get(val, &mod->kp[i]) > 0)
-			off = val[0] == 'N';
-	}
+	off = kp->ops->get(val, kp) > 0 && val[0] == 'N';
 	kernel_param_unlock(mod);
 	free_page((unsigned long)val);
 	return off;

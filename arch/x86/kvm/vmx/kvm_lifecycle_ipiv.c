@@ -26,11 +26,14 @@
 /* Calls of one function at a time. */
 #define KVML_IPIV_ACTIVE	16
 
-static const char *const kvml_ipiv_funcs[] = {
-	"vmx_vcpu_precreate", "vmx_vcpu_create", "vmx_vcpu_free",
+/* The functions, and what has become of the vCPU when they return, for those that have one. */
+static const struct {
+	const char *name, *event;
+} kvml_ipiv_funcs[] = {
+	{ "vmx_vcpu_precreate" },
+	{ "vmx_vcpu_create", "created" },
+	{ "vmx_vcpu_free", "freed" },
 };
-
-static const char *const kvml_ipiv_names[] = { "table", "created", "freed" };
 
 /*
  * A vCPU, its entry, and its descriptor's control bits, when a function returned.  Handlers run in
@@ -52,6 +55,7 @@ struct kvml_ipiv {
 	struct kvml_ipiv_event event[KVML_IPIV_EVENTS];
 	struct kvml_ipiv_probe {
 		struct kretprobe rp;
+		const char *event;
 		struct kvml_ipiv *ipiv;
 	} probe[ARRAY_SIZE(kvml_ipiv_funcs)];
 };
@@ -92,7 +96,7 @@ static int __kprobes notrace kvml_ipiv_begin(struct kretprobe_instance *ri, stru
 		return 1;
 
 	call->vcpu = NULL;
-	if (probe != &ipiv->probe[0]) {
+	if (probe->event) {
 		call->vcpu = (void *)regs_get_kernel_argument(regs, 0);
 		/* A VM whose first vCPU is older than this open file has none. */
 		if (!kvml_ipiv_table(call->vcpu))
@@ -127,20 +131,16 @@ static int __kprobes notrace kvml_ipiv_end(struct kretprobe_instance *ri, struct
 	event->entry = READ_ONCE(kvml_ipiv_table(vcpu)[vcpu->vcpu_id]);
 	event->control = READ_ONCE(kvml_ipiv_desc(vcpu)->control);
 	/* Pairs with the reader's acquire: all of the slot is written. */
-	smp_store_release(&event->name, kvml_ipiv_names[probe - ipiv->probe]);
+	smp_store_release(&event->name, probe->event);
 	return 0;
 }
 
 /* KVM's variable is that of a parameter of kvm_intel. */
 static bool *kvml_ipiv_variable(struct module *mod)
 {
-	int i;
+	const struct kernel_param *kp = kvml_module_param(mod, "enable_ipiv");
 
-	for (i = 0; i < mod->num_kp; i++) {
-		if (!strcmp(mod->kp[i].name, "enable_ipiv"))
-			return mod->kp[i].arg;
-	}
-	return NULL;
+	return kp ? kp->arg : NULL;
 }
 
 static const char *kvml_ipiv_check(struct module **owner)
@@ -205,11 +205,12 @@ static int kvml_ipiv_open(void *state)
 	ipiv->fake = !READ_ONCE(*ipiv->enabled);
 	for (i = 0; i < ARRAY_SIZE(ipiv->probe); i++) {
 		rp = &ipiv->probe[i].rp;
-		rp->kp.symbol_name = kvml_ipiv_funcs[i];
+		rp->kp.symbol_name = kvml_ipiv_funcs[i].name;
 		rp->entry_handler = kvml_ipiv_begin;
 		rp->handler = kvml_ipiv_end;
 		rp->data_size = sizeof(struct kvml_ipiv_call);
 		rp->maxactive = KVML_IPIV_ACTIVE;
+		ipiv->probe[i].event = kvml_ipiv_funcs[i].event;
 		ipiv->probe[i].ipiv = ipiv;
 		ret = register_kretprobe(rp);
 		if (ret) {
