@@ -278,13 +278,18 @@ arches_of()
 	done | awk '!seen[$0]++' | paste -sd' '
 }
 
-# kernels_of HOST...: their kernels, by the architecture, and with a host's configuration as
-# in x86-light.
+# kernel_of HOST: its kernel, by the architecture, and with its configuration as in x86-light.
+kernel_of()
+{
+	_config=$(host_get "$1" config)
+	echo "$(host_get "$1" arch)${_config:+-$_config}"
+}
+
+# kernels_of HOST...: theirs.
 kernels_of()
 {
 	for _host; do
-		_config=$(host_get "$_host" config)
-		echo "$(host_get "$_host" arch)${_config:+-$_config}"
+		kernel_of "$_host"
 	done | awk '!seen[$0]++' | paste -sd' '
 }
 

@@ -118,7 +118,13 @@ while IFS= read -r line; do
 done <"$work/said" &
 bochs-bin -q -f "$work/bochsrc" -rc "$work/rc" >"$work/said" 2>&1 </dev/null &
 bochs=$!
-# Until the kernel starts for the second time.  A signal does not wait for that.
-sed -u -n '/Linux version /{ x; s/^/x/; /xx/q; x; }
-p' "$work/serial" &
+# Until the kernel starts for the second time, i.e. its first line is there twice.  A signal
+# does not wait for that.
+sed -u -n "/Linux version /{ w $work/started
+x; s/^/x/; /xx/q; x; }
+p" "$work/serial" &
 wait $!
+[ -s "$work/started" ] || {
+	tail -n 5 "$work/bochs.log" >&2
+	refuse "the kernel has not started, and that is the last of Bochs: see above"
+}

@@ -38,8 +38,8 @@ fi
 [ ! -f "$RESULTS/options" ] || OPTIONS=$(cat "$RESULTS/options")
 ARCH=$(host_get "$HOST" arch)
 arch_env "$ARCH"
-CONFIG=$(host_get "$HOST" config)
-OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES${CONFIG:+-$CONFIG}")
+kernel=$(kernel_of "$HOST")
+OUT=$(readlink -f "$CACHE/out/$BASE-$ARCH-$PATCHES${kernel#"$ARCH"}")
 TESTS=$CACHE/tests/${SUITE:+$SUITE-}$BASE-$ARCH
 MODULE=$CACHE/module/${OUT##*/}
 # Some of upstream's tests give a guest as much as 1 GiB.

@@ -750,9 +750,9 @@ class Travel(Case):
             self.result("amd", "all", test, "exit 0", "1..1", ok(1, "one" if test == "a_test" else "x"))
         self.boot()
 
-    def boot(self, variant="none"):
+    def boot(self, variant="none", program="qemu"):
         self.file(f"results/20260101-000000-v9/amd-{variant}/boot", "".join(
-            f"{name}\t{value}\n" for name, value in (("kept", self.kept), ("program", "qemu"), ("package", ""), ("machine", "-m 1G"),
+            f"{name}\t{value}\n" for name, value in (("kept", self.kept), ("program", program), ("package", ""), ("machine", "-m 1G"),
                                                     ("cmdline", "a b"), ("seconds", "9"))))
 
     def folders(self):
@@ -793,6 +793,14 @@ class Travel(Case):
                 if want:
                     with open(os.path.join(self.folder, "red/amd-all-a_test/show"), encoding="utf-8") as text:
                         self.assertIn(f"SUBTEST=''\nWANT='{want}'\n", text.read())
+
+    def test_a_script_is_the_emulator(self):
+        self.boot(program="bochs.sh")
+        self.judge(variants=("none",))
+        folder = os.path.join(self.folder, "red/amd-none-a_test")
+        self.assertTrue(os.access(os.path.join(folder, "bochs.sh"), os.X_OK))
+        with open(os.path.join(folder, "show"), encoding="utf-8") as text:
+            self.assertIn("PROGRAM=./bochs.sh\n", text.read())
 
     def test_no_kernel(self):
         os.remove(os.path.join(self.folder, "amd-none/boot"))

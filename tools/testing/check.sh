@@ -116,6 +116,11 @@ bochs_tests()
 	accepts 'bochs: and nothing after that' sh -c '! "$@" | grep "not seen"' sh timeout 30 "$bochs" "$@"
 	accepts 'bochs: no emulator is left' sh -c '! pgrep -f "^sleep 98765"'
 	sed -i '/Linux version 1/d' "$WORK/bochs/bin/bochs-bin"
+	cp "$WORK/bochs/bin/bochs-bin" "$WORK/bochs/fake"
+	printf '#!/bin/sh\necho "no such plugin"\n: >"$(sed -n "s/^com1: .*dev=//p" "$3")"\n' >"$WORK/bochs/bin/bochs-bin"
+	refuses 'bochs: it ends at once' '^bochs.sh: the kernel has not started' timeout 30 "$bochs" "$@"
+	said 'bochs: it ends at once: its last words' '^no such plugin$'
+	cp "$WORK/bochs/fake" "$WORK/bochs/bin/bochs-bin"
 	refuses 'bochs: killed' '^lab: not seen$' timeout -k 20 2 "$bochs" "$@"
 	accepts 'bochs: killed: no emulator is left' sh -c '! pgrep -f "^sleep 98765"'
 	PATH=$own_path

@@ -28,7 +28,7 @@ class Host(collections.namedtuple("Host", "label arch like config emulator")):
     """A host's file, as far as the verdict needs it."""
 
     def kernel(self):
-        """As kernels_of in tools/lib.sh has it."""
+        """As kernel_of in tools/lib.sh has it."""
         return f"{self.arch}-{self.config}" if self.config else self.arch
 
     def emulated_by(self):

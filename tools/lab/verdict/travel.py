@@ -37,7 +37,7 @@ def first_failure(cell):
 def own_program(about):
     """An emulator that is a script of the lab goes with the folder."""
     name = about["program"]
-    return f"./{name}" if os.path.exists(os.path.join(LAB, name)) else None
+    return f"./{name}" if os.path.isfile(os.path.join(LAB, name)) else None
 
 
 def link(files, kept, folder):
