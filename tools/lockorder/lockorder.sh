@@ -67,12 +67,14 @@ trusted()
 	}
 }
 
-# classes PATH...: of the locks that these sources define.  A lock has the name of
-# its initialization in lockdep.
+# classes TAG PATH...: of the locks that the sources of this tag define.  A lock has the
+# name of its initialization in lockdep.
 classes()
 {
+	tag=$1
+	shift
 	git -C "$TREE" grep -hoE '\<(((raw_)?spin_lock|rwlock|mutex)_init|init_(rwsem|srcu_struct))\([^,]*\)?[,;)]|\<DEFINE_[A-Z_]*(MUTEX|LOCK|SRCU)\([a-z0-9_]+\)' \
-		refs/tags/series -- "$@" ':!arch/*/kvm/hyp/*' |
+		"refs/tags/$tag" -- "$@" ':!arch/*/kvm/hyp/*' |
 	sed 's/^[A-Za-z_]*(\(.*[^);,]\)[);,]*$/\1/' | grep -E '[_>.]' | sort -u
 }
 
@@ -91,7 +93,7 @@ one_host()
 		fi
 	fi
 	arch_env "$arch"
-	classes virt/kvm "arch/$KARCH/kvm" >"$TMP/classes"
+	classes series virt/kvm "arch/$KARCH/kvm" >"$TMP/classes"
 	out=$RESULTS/lockorder-$host
 	for folder; do
 		shift
@@ -119,7 +121,7 @@ TITLE="linux $(cat "$TREE.version") with patches/$BASE${RST:+, and $RST}"
 	git -C "$TREE" show "refs/tags/series:$DOCUMENT" >"$RST" ||
 		die "linux $(cat "$TREE.version") has no $DOCUMENT: name such a file with RST=path"
 }
-classes virt/kvm 'arch/*/kvm/*' >"$TMP/classes"
+classes series virt/kvm 'arch/*/kvm/*' >"$TMP/classes"
 awk -f "$TOOL/rules.awk" "$TOOL/locks" "$TMP/classes" "$RST" >"$TMP/rules"
 awk -F'\t' -v rst="$SHOWN" '
 	$1 == "unknown" { print rst " (line " $3 ") orders " $4 ", and that is no lock of this kernel"; exit }
@@ -128,6 +130,14 @@ awk -F'\t' -v rst="$SHOWN" '
 	die "$(cat "$TMP/unknown"): it is a locking.rst of another version, or tools/lockorder/locks needs a line for it"
 grep -q '^order' "$TMP/rules" ||
 	die "$SHOWN has no sentence under \"Acquisition Orders\" that the grammar of Documentation/virt/kvm/lock-order.rst reads: give a locking.rst of linux $(cat "$TREE.version")"
+
+# A host sees a lock only where a test takes it, so those that the series adds are looked
+# for without one.
+classes base virt/kvm 'arch/*/kvm/*' | grep -vxF -f - "$TMP/classes" |
+	awk -F'\t' 'NR == FNR { name[$1] = $3; next } { print $0 in name ? name[$0] : substr($0, /^&/ + 1) }' "$TOOL/locks" - >"$TMP/added" || :
+cut -f4,5 "$TMP/rules" | tr '\t' '\n' | grep -vxF -f - "$TMP/added" >"$TMP/unordered" || :
+[ ! -s "$TMP/unordered" ] ||
+	die "the series adds $(paste -sd, "$TMP/unordered" | sed 's/,/, /g'), and $SHOWN has no order of it: add its line to the document, in the patch that adds the lock"
 
 failed=
 for host in $HOST; do

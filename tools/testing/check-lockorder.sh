@@ -31,7 +31,7 @@ kernel()
 	{
 		echo 'DEFINE_MUTEX(kvm_lock);'
 		for lock in kvm-\>lock vcpu-\>mutex kvm-\>slots_lock kvm-\>irq_lock kvm-\>irqfds.resampler_lock \
-			    vcpu-\>pid_lock kvm-\>new_lock; do
+			    kvm-\>new_lock; do
 			echo "mutex_init(&$lock);"
 		done
 		echo 'rwlock_init(&(kvm)->mmu_lock);'
@@ -45,8 +45,9 @@ kernel()
 	echo 'nothing yet' >"$TREE/Documentation/virt/kvm/locking.rst"
 	commit_base "$TREE"
 
-	# The series brings the document.
+	# The series brings the document, and a lock that is in it.
 	document >"$TREE/Documentation/virt/kvm/locking.rst"
+	echo 'mutex_init(&vcpu->pid_lock);' >>"$TREE/virt/kvm/kvm_main.c"
 	cp -r "$TOP/tools" "$TOP/patches" "$PROJECT/"
 	rm -rf "$PROJECT"/patches/v7.3/[0-9]* "$PROJECT/patches/selftests"
 	git_in "$TREE" commit -q -a -m 'Documentation: KVM: Order the locks'
@@ -160,7 +161,7 @@ rules()
 grammar()
 {
 	git -C "$TREE" grep -hoE '\(&[^;]*' refs/tags/base -- virt arch | sed 's/^(//; s/)*$//' >"$WORK/classes"
-	echo kvm_lock >>"$WORK/classes"
+	printf '%s\n' kvm_lock '&vcpu->pid_lock' >>"$WORK/classes"
 	sed -i 's/^&(kvm$/\&(kvm)->mmu_lock/' "$WORK/classes"
 	awk -f "$TOP/tools/lockorder/rules.awk" "$TOP/tools/lockorder/locks" "$WORK/classes" "$WORK/rst" |
 	awk -F'\t' '{ print $1 " " $2 ($1 == "unread" ? "" : " " $4 " > " $5) }' >"$WORK/got"
@@ -263,6 +264,8 @@ sed 's/kvm->lock is taken outside vcpu->mutex, and/vcpu->mutex is taken outside 
 refuses 'a sentence that is wrong' 'CONTRADICTED +vcpu->mutex > kvm->lock ' lockorder RST="$WORK/wrong" HOST=amd
 sed 's/^- kvm->lock is taken outside vcpu->mutex, and/-/' "$WORK/rst" >"$WORK/wrong"
 refuses 'a sentence that is missing' 'UNDOCUMENTED +kvm->lock > vcpu->mutex$' lockorder RST="$WORK/wrong" HOST=amd
+sed 's/vcpu->pid_lock/vcpu->mutex/' "$WORK/rst" >"$WORK/wrong"
+refuses 'a lock that the series adds and nobody orders' '^lockorder.sh: the series adds vcpu->pid_lock, and .* has no order of it: ' lockorder RST="$WORK/wrong" HOST=amd
 
 # Bad input: one sentence.
 refuses 'unknown BASE' '^lockorder.sh: unknown BASE=v1.0: ' lockorder BASE=v1.0
