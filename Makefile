@@ -43,6 +43,9 @@ BAD ?=
 DEVICE ?=
 URL ?=
 UNSAFE ?=
+KERNEL_PACKAGE ?=
+SIGN_KEY ?=
+SIGN_CERT ?=
 # Variables that scripts take from the environment, for any target.
 FOR_SCRIPTS := JOBS HOSTS THREAD KEEP SURE TEST_TIMEOUT BOOT_TIMEOUT GRACE LIMIT RESULTS LAB_LOCKED KVM_LIFECYCLE_CACHE
 
@@ -275,18 +278,23 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) UNSAFE='$(UNSAFE)' modules
 
-##deb:             the Debian package kvm-lifecycle-dkms: KVM's modules with the series, and kvm_lifecycle
+##deb:             the Debian packages kvm-lifecycle-dkms, kvm_lifecycle alone, and kvm-lifecycle-kvm-dkms, KVM's modules with the series
 .PHONY: deb
 deb:
 	@tools/lab/setup.sh
 	@tools/dkms/deb.sh
+
+##kmod-deb:        KVM's modules with the series as a Debian package for one exact kernel: no compiler on the hosts (KERNEL_PACKAGE=linux-image-6.12.107+deb13-amd64 SIGN_KEY=key.pem SIGN_CERT=key.der), in results/
+.PHONY: kmod-deb
+kmod-deb:
+	@KERNEL_PACKAGE='$(KERNEL_PACKAGE)' SIGN_KEY='$(SIGN_KEY)' SIGN_CERT='$(SIGN_CERT)' tools/dkms/kmod-deb.sh
 
 ##arm64-kernel-deb: Debian packages of an arm64 kernel with the series (CONFIG=/path/to/config), where DKMS cannot replace KVM
 .PHONY: arm64-kernel-deb
 arm64-kernel-deb:
 	@BASE='$(BASES)' KERNEL='$(KERNEL)' CONFIG='$(CONFIG)' tools/dkms/arm64-kernel-deb.sh
 
-##dkms-check:      Debian hosts that install the package: red with the distribution's modules, green with ours (HOST=debian-13: here a Debian host, of tools/dkms/debians)
+##dkms-check:      Debian hosts that install the packages: red with the distribution's modules, green with ours (HOST=debian-13: here a Debian host, of tools/dkms/debians)
 .PHONY: dkms-check
 dkms-check:
 	@HOST='$(HOST)' TEST='$(TEST)' tools/dkms/dkms-check.sh

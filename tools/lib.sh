@@ -125,10 +125,10 @@ one_run()
 	export LAB_LOCKED=1
 }
 
-# package_version: of the Debian package, and of the kit.
+# package_version: of the Debian packages, and of the kit.
 package_version()
 {
-	sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$TOP/dkms.conf"
+	sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog"
 }
 
 # kernel_version TREE: the version in the top Makefile of a kernel, e.g. 7.3.0-rc7.

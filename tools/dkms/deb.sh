@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deb.sh: build the Debian package kvm-lifecycle-dkms, check it with lintian, and
-# leave it in the project's folder.
+# deb.sh: build the Debian packages of debian/control, check them with lintian, and
+# leave them in the project's folder.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -23,13 +23,17 @@ build()
 	cd "$WORK/src" && dpkg-buildpackage -us -uc -b
 }
 
+packages()
+{
+	sed -n 's/^Package: //p' "$TOP/debian/control"
+}
+
 copy_project
-step "building the Debian package (log: $LOG)"
-run_logged "$LOG" build || die "cannot build the package: see $LOG"
-# The project has no mail host.
-lintian --fail-on error,warning --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog \
-	"$WORK"/*.deb 2>"$WORK/log" ||
-	die "lintian finds what is above in the package"
-rm -f "$TOP"/kvm-lifecycle-dkms_*.deb
-cp "$WORK"/kvm-lifecycle-dkms_*.deb "$TOP/"
-step "$(cd "$TOP" && ls kvm-lifecycle-dkms_*.deb) is built: apt install ./kvm-lifecycle-dkms_*.deb"
+step "building the Debian packages (log: $LOG)"
+run_logged "$LOG" build || die "cannot build the packages: see $LOG"
+"$TOP/tools/dkms/lintian.sh" "$WORK"/*.deb
+for package in $(packages); do
+	rm -f "$TOP/$package"_*.deb
+	mv "$WORK/$package"_*.deb "$TOP/"
+	step "$(cd "$TOP" && ls "$package"_*.deb) is built: apt install ./${package}_*.deb"
+done

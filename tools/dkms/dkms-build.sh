@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms-build.sh ACTION RELEASE HEADERS [ARCH]: the modules, for dkms.conf, for the kernel
-# RELEASE, e.g. 7.3.4+deb13-amd64, with its HEADERS, e.g.
+# dkms-build.sh ACTION RELEASE HEADERS [ARCH]: the modules of the package whose dkms.conf
+# is here, for the kernel RELEASE, e.g. 7.3.4+deb13-amd64, with its HEADERS, e.g.
 # /lib/modules/7.3.4+deb13-amd64/build.
 #
 #   failed	has the same build failed before?  The reason is printed
 #   check	look for the prerequisites; changes nothing, and takes no time
-#   prepare	lay the source of KVM over links to the headers, and patch it
+#   prepare	lay the source of KVM over links to the headers; for kvm-lifecycle-kvm, patch it
 #   compile	build, and check the modules against the kernel
 #   keep	sign KVM's modules, and keep them with those that DKMS has built
 #   stage	make what is to be installed, all of it, where no kernel looks
@@ -17,28 +17,31 @@
 #
 # Status 77: a skip, with one sentence: the reason and the remedy.
 #
-# KERNEL_SOURCE=path takes this source in place of Debian's linux-source.  PATCHES=none
-# is for kvm_lifecycle alone, as the kernel's own KVM needs it.
+# KERNEL_SOURCE=path takes this source in place of Debian's linux-source.  KVML_KVM=path
+# compiles kvm_lifecycle alone, for the KVM that is there; UNSAFE=1 with what drives KVM.
+# BUILD_JOBS=number compiles that many files at a time.
 
 . "$(dirname "$0")/../lib.sh"
 . "$TOP/tools/dkms/dkms-host.sh"
 . "$TOP/tools/dkms/dkms-signature.sh"
+. "$TOP/tools/dkms/dkms-place.sh"
 
 PROG=kvm-lifecycle
 ACTION=$1 RELEASE=$2 HEADERS=$3 ARCH=${4:-$(uname -m)}
 kernel_files "$RELEASE"
 # Here DKMS has the modules of this kernel, and its mark that they are installed.
-BUILT=$DKMS/kvm-lifecycle/$VERSION/$RELEASE/$ARCH
-ACTIVE=$DKMS/kvm-lifecycle/kernel-$RELEASE-$ARCH
-AGAIN="dkms install kvm-lifecycle/$VERSION -k $RELEASE"
+BUILT=$DKMS/$NAME/$VERSION/$RELEASE/$ARCH
+ACTIVE=$DKMS/$NAME/kernel-$RELEASE-$ARCH
+AGAIN="dkms install $NAME/$VERSION -k $RELEASE"
+CONFIG=$HEADERS/.config
 SRC=$TOP/linux/src OBJ=$TOP/linux/obj
 REASON=$TOP/linux/reason
-# The room that a build and an installation take, in MiB.
-SPACE=400 SPACE_LIB=32
+# The room that a build takes, in MiB.
+SPACE=400
 # A quarter of the CPUs compiles.
-JOBS=$((($(nproc) + 3) / 4))
+JOBS=${BUILD_JOBS:-$((($(nproc) + 3) / 4))}
 KERNEL_SOURCE=${KERNEL_SOURCE:-}
-PATCHES=${PATCHES:-all}
+KVML_KVM=${KVML_KVM:-}
 
 # The part of a series that modules can carry: KVM itself, and headers.  The rest
 # is in the kernel's image, or is not code.
@@ -47,6 +50,9 @@ PARTS='^(virt/kvm|arch/x86/(kvm|include)|include/(linux|uapi|trace))/'
 FOLDERS='virt/kvm arch/x86/kvm drivers/iommu/amd'
 # The modules, and a file of each that gets its MODULE_VERSION().
 MODULES='kvm:virt/kvm/kvm_main.c kvm-amd:arch/x86/kvm/svm/svm.c kvm-intel:arch/x86/kvm/vmx/vmx.c'
+# What is put in place as one, and its folder.
+PLACED=$(for module in $MODULES; do echo "${module%:*}"; done)
+FROM=$BUILT/kvm
 
 skip()
 {
@@ -78,17 +84,15 @@ failed_before()
 	[ "$(head -n 1 "$RECORD" 2>/dev/null)" = "$(versions)" ] && tail -n +2 "$RECORD"
 }
 
-# room FOLDER MIB: before anything is written.
-room()
-{
-	free=$(df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }')
-	[ "$free" -ge "$2" ] ||
-		skip "only $free MiB are free in $1 and $2 are needed: make room in this file system"
-}
-
 x86()
 {
-	grep -q '^CONFIG_X86_64=y' "$HEADERS/.config"
+	grep -q '^CONFIG_X86_64=y' "$CONFIG"
+}
+
+# Is KVM itself the package's?
+kvm()
+{
+	[ "$NAME" = kvm-lifecycle-kvm ]
 }
 
 # version_of PACKAGE: of one that is installed.
@@ -100,8 +104,8 @@ version_of()
 
 check_config()
 {
-	for option in KVM:ym KPROBES:y DEBUG_FS:y $(! x86 || echo KVM:m KVM_AMD:m KVM_INTEL:m); do
-		grep -q "^CONFIG_${option%:*}=[${option#*:}]" "$HEADERS/.config" || {
+	for option in KVM:ym KPROBES:y DEBUG_FS:y $(! kvm || echo KVM:m KVM_AMD:m KVM_INTEL:m); do
+		grep -q "^CONFIG_${option%:*}=[${option#*:}]" "$CONFIG" || {
 			case $option in
 			*:m)	skip "$RELEASE has no module for CONFIG_${option%:*}, so there is nothing to replace" ;;
 			*)	skip "$RELEASE is configured without CONFIG_${option%:*}: use another flavour of the kernel" ;;
@@ -147,8 +151,10 @@ check_kernel()
 	series=$(base_get "$(base_for "$RELEASE" || :)" series 2>/dev/null) ||
 		skip "there is no series for $RELEASE, but for $(for base in $(bases); do base_get "$base" series; done | paste -sd' ')"
 	BASE=$(base_for "$RELEASE")
-	[ -f "$HEADERS/.config" ] ||
+	[ -f "$CONFIG" ] ||
 		skip "the headers of $RELEASE are not installed: apt install linux-headers-$RELEASE"
+	! kvm || x86 ||
+		skip "on arm64 KVM is part of the kernel's image, which no module replaces: build a kernel with the series (make arm64-kernel-deb in the project); the observer alone is kvm-lifecycle-dkms"
 	check_config
 	check_signatures
 	room "$ROOT/lib/modules" "$SPACE_LIB"
@@ -158,21 +164,13 @@ check_kernel()
 		[ -f "$COMMON/Makefile" ] ||
 			skip "the headers of $RELEASE are not laid out as Debian's: build a kernel with the series instead"
 		find_source
-	else
-		echo "kvm-lifecycle: on arm64 KVM is part of the kernel's image, so kvm_lifecycle is built alone: for the rest build a kernel with the series (make arm64-kernel-deb in the project)"
 	fi
-}
-
-# Is KVM itself built?
-kvm()
-{
-	x86 && [ "$PATCHES" != none ]
 }
 
 # The changes of a series in the modules, except those left out on purpose.
 patches()
 {
-	[ "$PATCHES" != none ] || return 0
+	kvm || return 0
 	for patch in $(series_files "$BASE" "$(kernel_version "$COMMON")"); do
 		! grep -q "^$(slug_of "$patch")[[:space:]]" "$TOP/patches/$BASE/dkms" 2>/dev/null || continue
 		! series_paths "$patch" | grep -qE "$PARTS" || echo "$patch"
@@ -296,17 +294,23 @@ prepare_source()
 	touch "$TOP/linux/prepared"
 }
 
+# Or is there one already that kvm_lifecycle is for?
+compiles_kvm()
+{
+	kvm && [ -z "$KVML_KVM" ]
+}
+
 # The modules can be loaded by the kernel that they were built for.  modpost has
 # checked the symbols that they take from there.
 verify()
 {
-	for module in kvm_lifecycle $(! kvm || echo $MODULES); do
-		file=$TOP/${module%:*}.ko
+	for module in kvm_lifecycle $(! compiles_kvm || echo $PLACED); do
+		file=$TOP/$module.ko
 		[ "$(modinfo -F vermagic "$file" | cut -d' ' -f1)" = "$RELEASE" ] ||
 			die "$file is for $(modinfo -F vermagic "$file") and not for $RELEASE"
 	done
 	# A module of the kernel that knows KVM, and refuses one whose structures differ.
-	if ! kvm || ! grep -q '^CONFIG_MODVERSIONS=y' "$HEADERS/.config"; then
+	if ! compiles_kvm || ! grep -q '^CONFIG_MODVERSIONS=y' "$CONFIG"; then
 		return
 	fi
 	awk '
@@ -324,18 +328,16 @@ compile_modules()
 		exit 77
 	}
 	trap 'compiled $?' EXIT
-	if kvm; then
+	if compiles_kvm; then
 		make -C "$SRC" O="$OBJ" M="$SRC/arch/x86/kvm" -j"$JOBS" modules
-		for module in $MODULES; do
-			cp "$SRC/arch/x86/kvm/${module%:*}.ko" "$TOP/"
+		for module in $PLACED; do
+			cp "$SRC/arch/x86/kvm/$module.ko" "$TOP/"
 		done
+		# That of the modules which were just built; else it is the kernel's own.
+		KVML_KVM=$TOP
 	fi
-	# That of the modules which were just built; else it is the kernel's own.
-	if x86; then
-		make -C "$SRC" O="$OBJ" M="$TOP" -j"$JOBS" UNSAFE=1 KVML_KVM="$(! kvm || echo "$TOP")" modules
-	else
-		make -C "$HEADERS" M="$TOP" -j"$JOBS" UNSAFE=1 modules
-	fi
+	if x86; then set -- "$SRC" O="$OBJ"; else set -- "$HEADERS"; fi
+	make -C "$@" M="$TOP" -j"$JOBS" KVML_KVM="$KVML_KVM" UNSAFE="${UNSAFE:-}" modules
 	verify
 }
 
@@ -347,7 +349,7 @@ compiled()
 	elif grep -qs 'No space left on device' "$TOP/make.log"; then
 		echo "$PROG: the disk is full: make room in $TOP, then $AGAIN" >&2
 	else
-		remember "the build failed, and the kernel keeps its own KVM: see $RECORD.log; once this is mended, $AGAIN"
+		remember "the build failed$(! kvm || echo ', and the kernel keeps its own KVM'): see $RECORD.log; once this is mended, $AGAIN"
 		cp "$TOP/make.log" "$RECORD.log" 2>/dev/null || :
 		echo "$PROG: $(failed_before)" >&2
 	fi
@@ -357,52 +359,28 @@ compiled()
 keep_modules()
 {
 	kvm || return 0
-	rm -rf "$BUILT/kvm" "$BUILT/kvm.tmp"
-	mkdir "$BUILT/kvm.tmp"
-	for module in $MODULES; do
-		file=$BUILT/kvm.tmp/${module%:*}.ko
-		cp "$TOP/${module%:*}.ko" "$file"
+	rm -rf "$FROM" "$FROM.tmp"
+	mkdir "$FROM.tmp"
+	for module in $PLACED; do
+		file=$FROM.tmp/$module.ko
+		cp "$TOP/$module.ko" "$file"
 		strip -g "$file"
 		sign "$file" || echo "$PROG: cannot sign ${file##*/}, see above"
 	done
-	mv -T "$BUILT/kvm.tmp" "$BUILT/kvm"
-}
-
-discard()
-{
-	rm -rf "$STAGE" "$STAGE.old"
-}
-
-# to_stage: the copies, complete and on the disk.
-to_stage()
-{
-	mkdir "$STAGE" || return
-	for module in $MODULES; do
-		cp "$BUILT/kvm/${module%:*}.ko" "$STAGE/" || return
-	done
-	sync "$STAGE"/* || return
-	for module in $MODULES; do
-		cmp "$BUILT/kvm/${module%:*}.ko" "$STAGE/${module%:*}.ko" || return
-	done
+	mv -T "$FROM.tmp" "$FROM"
 }
 
 # Whatever can fail fails here, and nothing is installed then.
 stage()
 {
-	discard
+	! kvm || discard
 	check_signatures
 	room "$ROOT/lib/modules" "$SPACE_LIB"
-	for file in "$BUILT"/module/kvm_lifecycle.ko* $(! kvm || ls "$BUILT"/kvm/*.ko); do
+	for file in "$BUILT"/module/kvm_lifecycle.ko* $(! kvm || ls "$FROM"/*.ko); do
 		may_load "$file" ||
-			die "$file is not signed: see dkms' output, mend what it signs with, then dkms unbuild kvm-lifecycle/$VERSION -k $RELEASE && $AGAIN"
+			die "$file is not signed: see dkms' output, mend what it signs with, then dkms unbuild $NAME/$VERSION -k $RELEASE && $AGAIN"
 	done
-	kvm || return 0
-	[ "$(stat -c %d "$LIB")" = "$(stat -c %d "$ROOT/lib/modules")" ] ||
-		die "$LIB is a file system of its own, in which modules cannot be installed as one: make it a folder of $ROOT/lib/modules, then $AGAIN"
-	to_stage || {
-		discard
-		die "the modules of $RELEASE cannot be copied to $ROOT/lib/modules, see above: make room there, then $AGAIN"
-	}
+	! kvm || to_stage
 }
 
 whole()
@@ -410,44 +388,12 @@ whole()
 	for file in "$BUILT"/module/kvm_lifecycle.ko*; do
 		cmp -s "$file" "$LIB/updates/dkms/${file##*/}" || return
 	done
-	kvm || return 0
-	for module in $MODULES; do
-		cmp -s "$BUILT/kvm/${module%:*}.ko" "$OURS/${module%:*}.ko" || return
-	done
-}
-
-# An initramfs with KVM would load its own before that of /lib/modules, or a part of it.
-refresh_initramfs()
-{
-	[ -n "$(initramfs_kvm)" ] || return 0
-	if ! depmod ${ROOT:+-b "$ROOT"} "$RELEASE" || ! update-initramfs -u -k "$RELEASE"; then
-		echo "$PROG: $INITRAMFS has another KVM than $LIB: update-initramfs -u -k $RELEASE" >&2
-	fi
-}
-
-# The distribution's are where they always were: all of ours go in one step.
-take_away()
-{
-	[ ! -d "$OURS" ] || {
-		rm -rf "$STAGE.old"
-		mv -T "$OURS" "$STAGE.old"
-	}
-	discard
-	rmdir "$LIB/updates" 2>/dev/null || :
-}
-
-put_in_place()
-{
-	kvm || return 0
-	[ -d "$STAGE" ] &&
-	mkdir -p "$LIB/updates" &&
-	{ [ ! -d "$OURS" ] || mv -T "$OURS" "$STAGE.old"; } &&
-	mv -T "$STAGE" "$OURS" &&
-	sync "$LIB/updates"
+	! kvm || is_placed
 }
 
 removed()
 {
+	kvm || return 0
 	take_away
 	refresh_initramfs
 }
@@ -455,13 +401,15 @@ removed()
 # DKMS does not look at the status of this one.
 installed()
 {
-	if put_in_place && whole; then
+	if ! kvm; then
+		! whole || return 0
+	elif put_in_place && whole; then
 		discard
 		refresh_initramfs
 		return
 	fi
 	rm -f "$LIB"/updates/dkms/kvm_lifecycle.ko* "$ACTIVE"
-	take_away
+	! kvm || take_away
 	die "the modules of $RELEASE could not be installed, and none of them is: make room in $ROOT/lib/modules, then $AGAIN"
 }
 

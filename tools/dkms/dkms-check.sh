@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms-check.sh: test the Debian package.  Make Debian hosts with mmdebstrap, install
-# the package in them as a user would, upgrade the kernel, remove the package again,
-# and boot either state: Debian's own kernel image, in QEMU, with the modules that it
-# finds in its root file system.
+# dkms-check.sh: test the Debian packages.  Make Debian hosts with mmdebstrap, install
+# the one that replaces KVM as a user would, upgrade the kernel, take the observer in its
+# place, remove that again, and boot the host with the first and with none of them:
+# Debian's own kernel image, in QEMU, with the modules that it finds in its root file
+# system.  What drives KVM is in no package: the tests have a kvm_lifecycle of their own.
 #
-# In between, dkms' own autopkgtest has to pass.
+# In between, dkms' own autopkgtest and those of debian/tests have to pass.
 #
 #   HOST='debian-13'    which Debian hosts, of tools/dkms/debians (default: all)
 #   TEST='a b'          these tests alone
@@ -25,7 +26,9 @@ MACHINE=amd
 ALL=$(awk '!/^#/ && !seen[$1]++ { print $1 }' "$LIST" | paste -sd' ')
 HOST=${HOST:-$ALL}
 TEST=${TEST:-}
-DEB=$TOP/kvm-lifecycle-dkms_$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")_all.deb
+VERSION=$(package_version)
+DEB=$TOP/kvm-lifecycle-kvm-dkms_${VERSION}_all.deb
+OBSERVER=$TOP/kvm-lifecycle-dkms_${VERSION}_all.deb
 
 for name in $HOST; do
 	echo " $ALL " | grep -qF " $name " || die "unknown HOST=$name: choose from $ALL"
@@ -138,16 +141,29 @@ keep_host()
 	mv "$out.tmp" "$out"
 }
 
-# It takes packages by name, from a repository.
-autopkgtest()
+# They take packages by name, from a repository.
+repository()
 {
 	mkdir "$WORK/apt" &&
-	cp "$DEB" "$WORK/apt/" &&
-	(cd "$WORK/apt" && dpkg-scanpackages . >Packages) &&
+	cp "$DEB" "$OBSERVER" "$WORK/apt/" &&
+	(cd "$WORK/apt" && dpkg-scanpackages -m . >Packages) &&
 	as_root cp -r "$WORK/apt" "$ROOT/lab/apt" &&
 	echo 'deb [trusted=yes] file:/lab/apt ./' | as_root tee "$ROOT/lab/apt.list" &&
-	in_host sh -c 'mv /lab/apt.list /etc/apt/sources.list && rm -rf /etc/apt/sources.list.d && apt-get update &&
-		cd /root && /usr/lib/dkms/dkms-autopkgtest kvm-lifecycle-dkms'
+	in_host sh -c 'mv /lab/apt.list /etc/apt/sources.list && rm -rf /etc/apt/sources.list.d && apt-get update'
+}
+
+autopkgtest()
+{
+	repository &&
+	in_host sh -c 'cd /root && /usr/lib/dkms/dkms-autopkgtest kvm-lifecycle-dkms kvm-lifecycle-kvm-dkms' &&
+	as_root cp -r "$TOP/debian/tests" "$ROOT/lab/tests" || return
+	# shellcheck disable=SC2013 # a word each
+	for test in $(awk '$1 == "Tests:" { print $2 }' "$TOP/debian/tests/control" | paste -sd' '); do
+		in_host sh -ec 'apt-get install -y "$(sed -n "/^Tests: $1\$/,/^\$/s/^Depends: \([^, ]*\).*/\1/p" /lab/tests/control)"
+			echo "test $1"
+			AUTOPKGTEST_TMP=/tmp "/lab/tests/$1"
+			echo "passed $1"' sh "$test" || return
+	done
 }
 
 # installed RELEASE: the package has built its modules for this kernel.
@@ -203,17 +219,29 @@ releases()
 	find "$ROOT/lib/modules/" -mindepth 1 -maxdepth 1 -type d -printf '%f\n'
 }
 
-# The layout of KVM's structures depends on the series: kvm_lifecycle for a KVM without.
-stock_lifecycle()
+# lifecycle DEB FOLDER [KVM]: kvm_lifecycle with what drives KVM, in this folder of the host, as this
+# package builds it, for the KVM that is in a folder or the distribution's.
+lifecycle()
+{
+	as_root mkdir "$ROOT$2" &&
+	in_host sh -ec '
+	dpkg-deb -x "$1" /root/source
+	cd /root/source/usr/src/kvm-lifecycle*
+	for action in prepare compile; do
+		UNSAFE=1 KVML_KVM=$3 tools/dkms/dkms-build.sh "$action" "$4" "/lib/modules/$4/build"
+	done
+	mv kvm_lifecycle.ko "$2/"' sh "/root/${1##*/}" "$2" "${3:-}" "$RELEASE" &&
+	as_root rm -r "$ROOT/root/source"
+}
+
+# observed: the observer is installed for the KVM that the kernel's package brings, and that one is back.
+observed()
 {
 	in_host sh -ec '
-	dpkg-deb -x "$1" /root/none
-	cd /root/none/usr/src/kvm-lifecycle-*
-	for action in prepare compile; do
-		PATCHES=none tools/dkms/dkms-build.sh "$action" "$2" "/lib/modules/$2/build"
-	done
-	mv kvm_lifecycle.ko /root/' sh "/root/${DEB##*/}" "$RELEASE" &&
-	as_root rm -r "$ROOT/root/none"
+	[ ! -e "/lib/modules/$1/updates/kvm-lifecycle" ]
+	case $(modinfo -k "$1" -n kvm) in */kernel/*) ;; *) exit 1 ;; esac
+	modinfo -k "$1" -F built_for kvm_lifecycle | grep "kvm=[0-9a-f]"
+	modinfo -k "$1" -p kvm_lifecycle | grep "^unsafe:refused"' sh "$RELEASE"
 }
 
 # The package, as a user installs it, and removes it.
@@ -234,7 +262,7 @@ make_hosts()
 	RELEASE=$(releases)
 
 	step "$host: apt install ./${DEB##*/}, for linux-image-$RELEASE (log: $LOG)"
-	as_root cp "$DEB" "$ROOT/root/"
+	as_root cp "$DEB" "$OBSERVER" "$ROOT/root/"
 	run_logged "$LOG" in_host apt-get install -y "/root/${DEB##*/}" ||
 		die "$host: the package cannot be installed: see $LOG"
 	skipped 'this is an image or a chroot'
@@ -244,7 +272,7 @@ make_hosts()
 	skip:*)	bring 1
 		skipped "${SHOWS#skip:}" ;;
 	*)	broken
-		in_host dkms install -m kvm-lifecycle -v "$(dpkg-deb -f "$DEB" Version)" -k "$RELEASE" >>"$LOG.1" 2>&1 ||
+		in_host dkms install -m kvm-lifecycle-kvm -v "$VERSION" -k "$RELEASE" >>"$LOG.1" 2>&1 ||
 			die "$host: what was not built is not built by hand either: see $LOG.1"
 		installed "$RELEASE" ;;
 	esac
@@ -253,23 +281,37 @@ make_hosts()
 		upgrade "$number"
 	done
 	as_root rm -rf "$ROOT"/lab/[0-9]*
-	[ "$SHOWS" != boot ] || keep_host all "$ROOT/lib/modules/$RELEASE/updates"
-
-	step "$host: apt purge kvm-lifecycle-dkms"
-	run_logged "$LOG.purge" in_host apt-get purge -y kvm-lifecycle-dkms ||
-		die "$host: the package cannot be removed: see $LOG.purge"
-	changed=$(changed_modules | head -n 1)
-	[ -z "$changed" ] || die "$host: the package leaves something behind: $changed"
-	left=$(cd "$ROOT" && as_root find var/lib/dkms usr -path '*kvm-lifecycle*' | head -n 1)
-	[ -z "$left" ] || die "$host: the package leaves /$left behind"
 	[ "$SHOWS" != boot ] || {
-		run_logged "$LOG.none" stock_lifecycle ||
+		run_logged "$LOG.all" lifecycle "$DEB" /lab/all "/lib/modules/$RELEASE/updates/kvm-lifecycle" ||
+			die "$host: kvm_lifecycle cannot be built for the package's KVM: see $LOG.all"
+		keep_host all "$ROOT/lab/all"
+	}
+
+	step "$host: apt install ./${OBSERVER##*/}, in its place"
+	run_logged "$LOG.observer" in_host apt-get install -y "/root/${OBSERVER##*/}" ||
+		die "$host: the observer cannot be installed: see $LOG.observer"
+	case $SHOWS in
+	skip:*)	;;
+	*)	run_logged "$LOG.observed" observed ||
+			die "$host: kvm_lifecycle is not installed for the distribution's KVM, or that is not back: see $LOG.observer"
+		step "$host, $RELEASE: $(sed -n "s/^kvm-lifecycle: $RELEASE: //p" "$LOG.observer" | tail -n 1)" ;;
+	esac
+
+	step "$host: apt purge kvm-lifecycle-dkms kvm-lifecycle-kvm-dkms"
+	run_logged "$LOG.purge" in_host apt-get purge -y kvm-lifecycle-dkms kvm-lifecycle-kvm-dkms ||
+		die "$host: the packages cannot be removed: see $LOG.purge"
+	changed=$(changed_modules | head -n 1)
+	[ -z "$changed" ] || die "$host: the packages leave something behind: $changed"
+	left=$(cd "$ROOT" && as_root find var/lib/dkms usr -path '*kvm-lifecycle*' | head -n 1)
+	[ -z "$left" ] || die "$host: the packages leave /$left behind"
+	[ "$SHOWS" != boot ] || {
+		run_logged "$LOG.none" lifecycle "$OBSERVER" /lab/none ||
 			die "$host: kvm_lifecycle cannot be built for the distribution's KVM: see $LOG.none"
-		keep_host none "$ROOT/root"
-		step "$host: dkms' own autopkgtest (log: $LOG.autopkgtest)"
-		run_logged "$LOG.autopkgtest" autopkgtest || die "$host: dkms' autopkgtest fails: see $LOG.autopkgtest"
-		grep -q "^I: PASS .*$RELEASE\$" "$LOG.autopkgtest" ||
-			die "$host: dkms' autopkgtest has not tested $RELEASE: see $LOG.autopkgtest"
+		keep_host none "$ROOT/lab/none"
+		step "$host: autopkgtests, dkms' own and ours (log: $LOG.autopkgtest)"
+		run_logged "$LOG.autopkgtest" autopkgtest || die "$host: an autopkgtest fails: see $LOG.autopkgtest"
+		[ "$(grep -c "^I: PASS .*$RELEASE\$" "$LOG.autopkgtest")" -eq 2 ] ||
+			die "$host: dkms' autopkgtest has not tested both packages for $RELEASE: see $LOG.autopkgtest"
 	}
 	as_root rm -rf "$WORK"
 	echo "$KEY" >"$CACHE/debian/$host.key"
@@ -304,7 +346,7 @@ prove()
 	BASE_TAR=$CACHE/debian/$host.$( (sources; kernels | cut -d' ' -f1-3; sed -n '/^make_base/,/^}/p' "$0") | hash_of).tar
 	mkdir -p "$CACHE/debian" "$CACHE/logs"
 	[ -f "$BASE_TAR" ] || make_base
-	KEY=$( (echo "$BASE_TAR"; kernels; cat "$DEB" "$TOP/tools/lab/debian-init"; sed -n '/^changed_modules/,/^# What a host says/p' "$0") | hash_of)
+	KEY=$( (echo "$BASE_TAR"; kernels; cat "$DEB" "$OBSERVER" "$TOP"/debian/tests/* "$TOP/tools/lab/debian-init"; sed -n '/^changed_modules/,/^# What a host says/p' "$0") | hash_of)
 	[ "$(cat "$CACHE/debian/$host.key" 2>/dev/null)" = "$KEY" ] || make_hosts
 	[ "$SHOWS" = boot ] || {
 		step "$host: as it must be ($SHOWS)"
@@ -328,8 +370,8 @@ prove()
 	done | run_hosts
 	judge --base "$BASE" --hosts $MACHINE --variants 'none all' --tests "$TEST" --kernel debian --kind "$host" ||
 		die "$host: not every cell is as it must be: see above, and the logs in $RESULTS"
-	check_loaded none 'kvm: stock' 'the package removed'
-	check_loaded none 'kvm_amd: stock' 'the package removed'
+	check_loaded none 'kvm: stock' 'the packages removed'
+	check_loaded none 'kvm_amd: stock' 'the packages removed'
 	check_lifecycle
 	check_loaded all 'status: the patched KVM is installed, and what is loaded of KVM is patched' 'the package installed'
 }

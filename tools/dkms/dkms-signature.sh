@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh disable=SC2154
 #
-# Would the kernel RELEASE with its HEADERS, once it is booted, take modules of ours?  Whatever
+# Would the kernel RELEASE with its CONFIG, once it is booted, take modules of ours?  Whatever
 # cannot be told counts as no: a host with its own KVM is better than one with none.
 #
-# The including script defines skip().
+# The including script defines skip(), and sets $AGAIN, the command that repeats an
+# installation.  For a package whose modules are signed already it sets $CERTIFICATE, the
+# path of the certificate, which exists if they are.
 
 EFI=$ROOT/sys/firmware/efi
 # An empty file: the administrator's word for a host that cannot be looked at.
 UNSIGNED=$ROOT/etc/dkms/kvm-lifecycle.unsigned
+CERTIFICATE=${CERTIFICATE:-}
 
 # framework NAME: a setting of DKMS.
 framework()
@@ -21,6 +24,10 @@ framework()
 # The certificate of the key that DKMS signs with; it makes one when it first signs.
 certificate()
 {
+	[ -z "$CERTIFICATE" ] || {
+		echo "$CERTIFICATE"
+		return
+	}
 	_certificate=$(framework mok_certificate)
 	echo "${_certificate:-$DKMS/mok.pub}"
 }
@@ -45,12 +52,12 @@ booted_with()
 look_at_signatures()
 {
 	demand='' blind=''
-	if grep -q '^CONFIG_MODULE_SIG_FORCE=y' "$HEADERS/.config"; then
+	if grep -q '^CONFIG_MODULE_SIG_FORCE=y' "$CONFIG"; then
 		demand="$RELEASE loads signed modules alone"
 	elif booted_with 'module\.sig[_-]enforce(=[1yY]|=on)?' ||
 	     grep -qs '^[Y1]' "$ROOT/sys/module/module/parameters/sig_enforce"; then
 		demand='module.sig_enforce is on'
-	elif grep -q '^CONFIG_LOCK_DOWN_KERNEL_FORCE_[IC].*=y' "$HEADERS/.config" ||
+	elif grep -q '^CONFIG_LOCK_DOWN_KERNEL_FORCE_[IC].*=y' "$CONFIG" ||
 	     booted_with 'lockdown=(integrity|confidentiality)' ||
 	     grep -qs '\[[ic].*\]' "$ROOT/sys/kernel/security/lockdown"; then
 		demand='the kernel is locked down'
@@ -69,15 +76,19 @@ check_signatures()
 	look_at_signatures
 	if [ -n "$blind" ]; then
 		[ -e "$UNSIGNED" ] ||
-			skip "$blind: install on the host itself, or touch $UNSIGNED if it takes modules without a signature, then dkms install kvm-lifecycle/$VERSION -k $RELEASE"
+			skip "$blind: install on the host itself, or touch $UNSIGNED if it takes modules without a signature, then $AGAIN"
 		return
 	fi
 	[ -n "$demand" ] || return 0
 	key=$(certificate)
+	whose="DKMS' key"
+	[ -z "$CERTIFICATE" ] || whose="the package's key"
+	[ -z "$CERTIFICATE" ] || [ -f "$key" ] ||
+		skip "$demand and the package is not signed: build it with SIGN_KEY= and SIGN_CERT="
 	[ -d "$EFI" ] ||
-		skip "$demand, and without EFI the kernel cannot be told of DKMS' key: build a kernel with the series instead"
+		skip "$demand, and without EFI the kernel cannot be told of $whose: build a kernel with the series instead"
 	mokutil --help >/dev/null 2>&1 || [ $? -ne 127 ] ||
-		skip "$demand, and whether the kernel knows DKMS' key cannot be told: apt install mokutil"
+		skip "$demand, and whether the kernel knows $whose cannot be told: apt install mokutil"
 	if [ ! -f "$key" ]; then
 		# DKMS makes it before it builds.
 		[ "$ACTION" = check ] || skip "$demand and DKMS has no key to sign with: apt install openssl"
@@ -85,7 +96,7 @@ check_signatures()
 	fi
 	case $(mokutil --test-key "$key" 2>&1) in
 	*'already enrolled'*) ;;
-	*)	skip "$demand and the kernel does not know DKMS' key: mokutil --import $key, reboot and enrol it, then dkms install kvm-lifecycle/$VERSION -k $RELEASE" ;;
+	*)	skip "$demand and the kernel does not know $whose: mokutil --import $key, reboot and enrol it, then $AGAIN" ;;
 	esac
 }
 
@@ -96,7 +107,7 @@ find_signer()
 	signer=${signer:-$HEADERS/scripts/sign-file}
 	private=$(framework mok_signing_key)
 	private=${private:-$DKMS/mok.key}
-	hash=$(sed -n 's/^CONFIG_MODULE_SIG_HASH="\(.*\)"/\1/p' "$HEADERS/.config")
+	hash=$(sed -n 's/^CONFIG_MODULE_SIG_HASH="\(.*\)"/\1/p' "$CONFIG")
 	[ -n "$hash" ] && [ -x "$signer" ] && [ -f "$(certificate)" ] || signer=
 	case $private in
 	pkcs11:*) ;;

@@ -126,15 +126,6 @@ users()
 	fi
 }
 
-# The reason why there is none: a missing package, or the end of the last build.
-reason()
-{
-	why=$("$TOP/tools/dkms/dkms-build.sh" check "$RELEASE" "$LIB/build" 2>&1) || :
-	[ -n "$why" ] || why=$("$TOP/tools/dkms/dkms-build.sh" failed "$RELEASE" "$LIB/build") ||
-		why="to build it, dkms install kvm-lifecycle/$VERSION -k $RELEASE"
-	echo "${why#kvm-lifecycle: }"
-}
-
 # As it is, no word can be said about any of its modules.
 initramfs=$(initramfs_kvm) || initramfs=$(printf 'unknown/%s.ko\n' kvm kvm-amd kvm-intel)
 echo "kernel $RELEASE"
@@ -161,7 +152,7 @@ if [ "$file" != patched ] && [ -d "$OURS" ]; then
 	echo "the patched KVM is there, and modprobe does not take all of it: depmod $RELEASE, and look again"
 	exit 5
 elif [ "$file" != patched ]; then
-	echo "no patched KVM is installed for this kernel: $(reason)"
+	echo "no patched KVM is installed for this kernel: $(reason "$RELEASE" "$LIB/build")"
 	exit 4
 elif [ "$next" = unknown ]; then
 	echo "the patched KVM is installed, and what the next boot loads from $INITRAMFS cannot be told: apt install initramfs-tools-core"

@@ -515,7 +515,7 @@ said 'a base more: the default one stays' "bases='v7.9'"
 said 'a base more: its series is compiled' "bases='v7.9 v7.10 v7.11'"
 # shellcheck disable=SC2016 # bash's, not ours
 accepts 'a base more: DKMS builds for its kernels' bash -c 'kernelver=7.11.1-x arch=x86_64 kernel_source_dir=/nowhere action=build; dkms() { echo dkms-3.2.2; }
-	cp "$1/dkms.conf" "$2/" && . "$2/dkms.conf" && [[ $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$REAL" "$PROJECT"
+	mkdir -p "$2/tools/dkms" && cp "$1/tools/dkms/common.conf" "$2/tools/dkms/" && cp "$1/debian/kvm-lifecycle-kvm-dkms.dkms" "$2/dkms.conf" && . "$2/dkms.conf" && [[ $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]' bash "$REAL" "$PROJECT"
 
 # The rate of a row, with a lab that fails every other time.
 cat >"$PROJECT/tools/lab/lab.sh" <<'END'

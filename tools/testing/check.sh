@@ -133,7 +133,7 @@ scripts()
 	accepts 'shellcheck finds nothing' \
 		shellcheck "$TOP"/tools/*.sh "$TOP"/tools/*/*.sh "$TOP/tools/lab/init" "$TOP/tools/lab/debian-init" "$TOP/tools/lab/show" "$TOP/virt/kvm/identity.sh" \
 		"$TOP/.ci/run" "$TOP"/tools/kit/host/run "$TOP"/tools/kit/host/guardian "$TOP"/tools/kit/host/one-test "$TOP"/tools/kit/host/build "$TOP"/tools/kit/host/lava "$TOP"/tools/kit/host/*.sh \
-		"$TOP"/debian/*.post*
+		"$TOP"/debian/*.post* "$TOP"/debian/tests/observer "$TOP"/debian/tests/kvm "$TOP"/debian/tests/functions
 	accepts 'the documentation builds without warnings' pages "$TOP/Documentation"
 	refuses 'a link to a page that is not there' 'unknown document' bad_link
 	accepts 'every file says its licence' all_have_spdx
@@ -980,7 +980,8 @@ lava_tests()
 	accepts "lava-job: the kit of make kselftest-kit" sh -c 'grep -qF "/$2-$3-x86.tar.xz" "$1"' sh "$WORK/lava/lava-x86-x86.yaml" \
 		"kvm-lifecycle-kselftest-$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")" "$(default_base)"
 	project
-	cp "$TOP/dkms.conf" "$WORK/project/"
+	mkdir -p "$WORK/project/debian"
+	cp "$TOP/debian/changelog" "$WORK/project/debian/"
 	sed -i 's/visibility: public/visibility: all/' "$WORK/project/tools/kit/lava-job.sh"
 	refuses "lava-job: and LAVA's schema speaks" "^lava-job.sh: LAVA's schema does not take .*visibility" \
 		env DEVICE=x86 $url "$WORK/project/tools/kit/lava-job.sh"
@@ -1329,7 +1330,7 @@ bad_link()
 
 all_have_spdx()
 {
-	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^tools/lab/test_data/|^\.gitignore$|^debian/(changelog|source/format)$' | while read -r file; do
+	git -C "$TOP" ls-files -co --exclude-standard | grep -vE '^patches/.*\.patch$|^tools/lab/test_data/|^\.gitignore$|^debian/(changelog|.*\.NEWS|source/format)$' | while read -r file; do
 		[ ! -f "$TOP/$file" ] || head -n 3 "$TOP/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | if grep .; then return 1; fi
 }

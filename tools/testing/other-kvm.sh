@@ -60,7 +60,8 @@ another='^(kvm|the kernel) has the build ID [0-9a-f]{12}, and kvm_lifecycle was 
 : >/tmp/lines
 echo TAP version 13
 
-mine="insmod ${TESTS%/*}/modules/kvm_lifecycle.ko unsafe=1"
+unsafe=unsafe=1
+mine="insmod ${TESTS%/*}/modules/kvm_lifecycle.ko $unsafe"
 load="modprobe kvm-amd avic=1 force_avic=1"
 unload='rmmod kvm_amd && rmmod kvm'
 other=
@@ -68,8 +69,9 @@ stock=$MODULES/kernel/arch/x86/kvm
 if [ -f "$TESTS/kvm.ko" ]; then
 	other="insmod $TESTS/kvm.ko && insmod $TESTS/kvm-amd.ko avic=1 force_avic=1"
 elif [ -n "$(find "$MODULES/updates" -name 'kvm.ko*' 2>/dev/null)" ]; then
-	# The package's.
-	mine='modprobe kvm_lifecycle unsafe=1'
+	# The package's, in which nothing drives KVM.
+	mine='modprobe kvm_lifecycle'
+	unsafe=
 	other="modprobe -a irqbypass ccp && insmod $(echo "$stock"/kvm.ko*) && insmod $(echo "$stock"/kvm-amd.ko*) avic=1 force_avic=1"
 fi
 
@@ -77,12 +79,25 @@ lifecycle "$mine"
 look works
 report own
 
+if [ -z "$unsafe" ]; then
+	rmmod kvm_lifecycle
+	echo 'loading kvm_lifecycle with unsafe=1' >/dev/kmsg
+	if $mine unsafe=1 2>/dev/null; then
+		echo 'wrong: it takes unsafe=1' >>/tmp/lines
+	else
+		dmesg | sed '1,/loading kvm_lifecycle with unsafe=1$/d' |
+			sed -n 's/.*\] kvm_lifecycle: \(built without UNSAFE=1, .*\)/right: it says: \1/p' >>/tmp/lines
+	fi
+	do_all "$mine"
+	report production
+fi
+
 if [ -f "$TESTS/kvm_lifecycle.ko.other" ]; then
-	lifecycle "insmod $TESTS/kvm_lifecycle.ko.other unsafe=1" "$another"
+	lifecycle "insmod $TESTS/kvm_lifecycle.ko.other $unsafe" "$another"
 	look refused
 	report other
 
-	lifecycle "insmod $TESTS/kvm_lifecycle.ko.unknown unsafe=1" \
+	lifecycle "insmod $TESTS/kvm_lifecycle.ko.unknown $unsafe" \
 		'^kvm_lifecycle was built without the build ID of (kvm|the kernel): build it again with KVML_KVM='
 	look refused
 	report unknown
