@@ -954,8 +954,9 @@ priority()
 # objects ARCH UNSAFE: what the module is linked from, where all private headers are.
 objects()
 {
-	mkdir -p "$WORK/tree/arch/x86/kvm/svm" "$WORK/tree/drivers/iommu/amd"
+	mkdir -p "$WORK/tree/arch/x86/kvm/svm" "$WORK/tree/arch/x86/kvm/vmx" "$WORK/tree/drivers/iommu/amd"
 	: >"$WORK/tree/arch/x86/kvm/svm/svm.h"
+	: >"$WORK/tree/arch/x86/kvm/vmx/vmx.h"
 	: >"$WORK/tree/drivers/iommu/amd/amd_iommu_types.h"
 	printf 'include %s/Kbuild\nall: ; @printf "%%s\\n" $(kvm_lifecycle-y)\n' "$TOP" |
 		make -s -f - "CONFIG_$1=y" CONFIG_KVM=m CONFIG_AMD_IOMMU=y CONFIG_IRQ_REMAP=y srctree="$WORK/tree" UNSAFE="$2" all
