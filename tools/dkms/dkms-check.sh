@@ -35,11 +35,12 @@ for name in $HOST; do
 done
 can_be_root || die "a root file system cannot be made without root: run this as root, or install sudo"
 
-# in_host COMMAND...: in the root file system, with the /proc and /dev of a host.
+# in_host COMMAND...: in the root file system, with the /proc and /dev of a host.  A host leaves
+# most of its CPUs to its VMs; here there are none.
 in_host()
 {
 	as_root unshare -m sh -c 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' \
-		"$ROOT" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+		"$ROOT" env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive BUILD_JOBS="$JOBS" "$@"
 }
 
 # kernels: of this host, in order: a suite, the end of its packages' names, a series,
