@@ -509,12 +509,13 @@ prepare()
 	done
 }
 
-# make_look ARCH FOLDER: the test that looks whether kvm_lifecycle knows KVM.
+# make_look ARCH TESTS FILES: the test that looks whether kvm_lifecycle knows KVM, and in FILES
+# the program that it needs in TEST_FILE, an archive.
 make_look()
 {
 	arch_env "$1"
 	cp "$TOP/tools/testing/other-kvm.sh" "$2/other_kvm"
-	"${CROSS}gcc" -D_GNU_SOURCE -Wall -Werror -static -o "$2/look" "$TOP/tools/testing/look.c" ||
+	"${CROSS}gcc" -D_GNU_SOURCE -Wall -Werror -static -o "$3/look" "$TOP/tools/testing/look.c" ||
 		die "cannot build look.c for $1: see above"
 }
 

@@ -360,9 +360,13 @@ prove()
 	rm -rf "${CACHE:?}/tests/$host-x86"
 	mkdir "$CACHE/tests/$host-x86"
 	ln -s "$(readlink "$CACHE/tests/$from-x86")"/* "$CACHE/tests/$host-x86/"
-	make_look x86 "$CACHE/tests/$host-x86"
-
 	RESULTS=$(new_results "$host")
+	mkdir -p "$RESULTS/look"
+	make_look x86 "$CACHE/tests/$host-x86" "$RESULTS/look"
+	export TEST_FILE="$RESULTS/look.tar"
+	tar -C "$RESULTS/look" -cf "$TEST_FILE" .
+	rm -r "$RESULTS/look"
+
 	known=$(known_tests "$BASE" $MACHINE debian)
 	tests=$(echo "$known" | if [ -n "$TEST" ]; then grep -xF "$(printf '%s\n' $TEST)"; else cat; fi) ||
 		die "unknown TEST=$TEST: choose from $(echo "$known" | paste -sd' ')"

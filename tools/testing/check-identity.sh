@@ -191,14 +191,16 @@ make_host()
 	own=$(readlink -f "$CACHE/out/$BASE-$arch-$2")
 	other=$(readlink -f "$CACHE/out/$BASE-$arch-$3")
 	tests=$WORK/cache/tests/$1-$2
-	mkdir -p "$tests"
-	make_look "$arch" "$tests"
-	cp "$CACHE/module/${other##*/}/kvm_lifecycle.ko" "$tests/kvm_lifecycle.ko.other"
+	files=$WORK/files/$1-$2
+	mkdir -p "$tests" "$files"
+	make_look "$arch" "$tests" "$files"
+	cp "$CACHE/module/${other##*/}/kvm_lifecycle.ko" "$files/kvm_lifecycle.ko.other"
 	sed 's/\(k[a-z_]*\)=\([0-9a-f]\{40\}\)/\U\1\E=\2/g' "$CACHE/module/${own##*/}/kvm_lifecycle.ko" \
-		>"$tests/kvm_lifecycle.ko.unknown"
-	[ ! -f "$other/modules/kvm.ko" ] || cp "$other/modules/kvm.ko" "$other/modules/kvm-amd.ko" "$tests/"
+		>"$files/kvm_lifecycle.ko.unknown"
+	[ ! -f "$other/modules/kvm.ko" ] || cp "$other/modules/kvm.ko" "$other/modules/kvm-amd.ko" "$files/"
+	tar -C "$files" -cf "$files.tar" .
 	ln -sfn "$1-$2" "$WORK/cache/tests/$BASE-$arch"
-	env KVM_LIFECYCLE_CACHE="$WORK/cache" "$TOP/tools/lab/host.sh" "$BASE" "$1" "$2" "$WORK/results/$1-$2" other_kvm
+	env KVM_LIFECYCLE_CACHE="$WORK/cache" TEST_FILE="$files.tar" "$TOP/tools/lab/host.sh" "$BASE" "$1" "$2" "$WORK/results/$1-$2" other_kvm
 }
 
 judged()

@@ -24,7 +24,7 @@
 #define DIR_NAME	"/sys/kernel/debug/kvm_lifecycle"
 #define LEFT_OUT	"unavailable: the module was built without UNSAFE=1"
 /* Parts that drive KVM: none of them, or all, are in a build. */
-static const char * const driving[] = { "ga_log", "iommu", "pause", "unlocked" };
+static const char * const driving[] = { "ga_log", "iommu", "ipiv", "pause", "unlocked" };
 
 /* No number that a field of KVM's has by chance. */
 #define VCPU_ID		6
@@ -194,7 +194,7 @@ static void each_file(bool refused)
 		if (fd >= 0)
 			close(fd);
 	}
-	judge(nr == (left_out ? 5 : 9), "%d files", nr);
+	judge(nr == (left_out ? 5 : 10), "%d files", nr);
 }
 
 static void expect_open_file(int fd, const char *want)

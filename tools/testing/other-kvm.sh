@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The test of a host, for busybox alone: kvm_lifecycle and a KVM that it was not built
-# for.  Beside it: look, and those of these files that exist:
+# for.  In the archive test_file: look, and those of these files that exist:
 #   kvm_lifecycle.ko.other	built for that one
 #   kvm_lifecycle.ko.unknown	built for none
 #   kvm.ko, kvm-amd.ko		the other KVM
@@ -11,6 +11,7 @@
 # kvm_lifecycle are loaded.
 
 TESTS=${0%/*}
+FILES=/tmp/files
 MODULES=/lib/modules/$(uname -r)
 number=0
 failed=0
@@ -53,12 +54,14 @@ lifecycle()
 
 look()
 {
-	"$TESTS/look" "$@" >>/tmp/lines 2>&1
+	"$FILES/look" "$@" >>/tmp/lines 2>&1
 }
 
 another='^(kvm|the kernel) has the build ID [0-9a-f]{12}, and kvm_lifecycle was built for [0-9a-f]{12}: .* no file can be opened'
 : >/tmp/lines
 echo TAP version 13
+mkdir -p "$FILES"
+tar -xf "${TESTS%/*}/test_file" -C "$FILES" || exit
 
 unsafe=unsafe=1
 mine="insmod ${TESTS%/*}/modules/kvm_lifecycle.ko $unsafe"
@@ -66,8 +69,8 @@ load="modprobe kvm-amd avic=1 force_avic=1"
 unload='rmmod kvm_amd && rmmod kvm'
 other=
 stock=$MODULES/kernel/arch/x86/kvm
-if [ -f "$TESTS/kvm.ko" ]; then
-	other="insmod $TESTS/kvm.ko && insmod $TESTS/kvm-amd.ko avic=1 force_avic=1"
+if [ -f "$FILES/kvm.ko" ]; then
+	other="insmod $FILES/kvm.ko && insmod $FILES/kvm-amd.ko avic=1 force_avic=1"
 elif [ -n "$(find "$MODULES/updates" -name 'kvm.ko*' 2>/dev/null)" ]; then
 	# The package's, in which nothing drives KVM.
 	mine='modprobe kvm_lifecycle'
@@ -92,12 +95,12 @@ if [ -z "$unsafe" ]; then
 	report production
 fi
 
-if [ -f "$TESTS/kvm_lifecycle.ko.other" ]; then
-	lifecycle "insmod $TESTS/kvm_lifecycle.ko.other $unsafe" "$another"
+if [ -f "$FILES/kvm_lifecycle.ko.other" ]; then
+	lifecycle "insmod $FILES/kvm_lifecycle.ko.other $unsafe" "$another"
 	look refused
 	report other
 
-	lifecycle "insmod $TESTS/kvm_lifecycle.ko.unknown $unsafe" \
+	lifecycle "insmod $FILES/kvm_lifecycle.ko.unknown $unsafe" \
 		'^kvm_lifecycle was built without the build ID of (kvm|the kernel): build it again with KVML_KVM='
 	look refused
 	report unknown
