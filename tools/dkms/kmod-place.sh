@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kmod-place.sh place|whole|removed: what a package of make kmod-deb does on a host, which has no
-# compiler: its modules are put in their place as one, taken away as one, or compared.
+# kmod-place.sh place|whole|missing|removed: what a package of make kmod-deb does on a host, which
+# has no compiler: its modules are put in their place as one, compared, or taken away as one;
+# missing prints the reason why they are not in their place.
 #
 # It lies in /usr/lib/kvm-lifecycle/RELEASE/tools/dkms.  Beside tools there are modules, config,
 # the lines of the kernel's configuration that count, and signed-by.der, if they are signed.

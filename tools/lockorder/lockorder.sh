@@ -134,7 +134,7 @@ grep -q '^order' "$TMP/rules" ||
 # A host sees a lock only where a test takes it, so those that the series adds are looked
 # for without one.
 classes base virt/kvm 'arch/*/kvm/*' | grep -vxF -f - "$TMP/classes" |
-	awk -F'\t' 'NR == FNR { name[$1] = $3; next } { print $0 in name ? name[$0] : substr($0, /^&/ + 1) }' "$TOOL/locks" - >"$TMP/added" || :
+	awk -F'\t' 'NR == FNR { name[$1] = $3; next } { print $0 in name ? name[$0] : substr($0, /^&/ + 1) }' "$TOOL/locks" - >"$TMP/added"
 cut -f4,5 "$TMP/rules" | tr '\t' '\n' | grep -vxF -f - "$TMP/added" >"$TMP/unordered" || :
 [ ! -s "$TMP/unordered" ] ||
 	die "the series adds $(paste -sd, "$TMP/unordered" | sed 's/,/, /g'), and $SHOWN has no order of it: add its line to the document, in the patch that adds the lock"
