@@ -87,6 +87,11 @@ lab-shell:
 lab-judge:
 	@tools/lab/results.py again '$(or $(RESULTS),results/latest)'
 
+##bench:           what the series costs, in instructions: the same measures without and with it, and their budgets (OPTIONS='-n 64 -r 20')
+.PHONY: bench
+bench:
+	@BASE='$(BASES)' $(HOSTS_OF) OPTIONS='$(OPTIONS)' AGAIN='$(AGAIN)' KERNEL='$(KERNEL)' tools/lab/bench.sh
+
 ##coverage:        how many lines of the three areas the tests run, by gcov (TEST='name ...')
 .PHONY: coverage
 coverage:

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 
-from verdict import expect, kcidb, kit, logs, outcome, pages, report, upstream
+from verdict import bench, expect, kcidb, kit, logs, outcome, pages, report, upstream
 from verdict.judge import Run
 from verdict.logs import die
 
@@ -101,6 +101,11 @@ def main():
     one.add_argument("--linux", default="", help="which kernel this was")
     one.add_argument("--there", type=words, default=[], help="patches that it had without the series")
 
+    one = commands.add_parser("bench", help="the measures of a run, without the series beside with it, and their budgets")
+    one.add_argument("folder")
+    one.add_argument("--hosts", type=words, required=True)
+    one.add_argument("--variants", type=words, required=True, help="without, and with the series")
+
     one = commands.add_parser("good", help="of a run that is judged, the folders of hosts on which all is as it must be")
     one.add_argument("folder")
 
@@ -173,6 +178,9 @@ def main():
         if wrong:
             die("\n".join(wrong))
         return 0
+    if args.command == "bench":
+        unknown(args.hosts, tables)
+        return bench.report(args.folder, tables.hosts, args.hosts, args.variants, expect.TOP)
     if args.command == "again":
         return again(args.folder, tables)
     if args.base not in tables.series:

@@ -22,7 +22,7 @@ import xml.etree.ElementTree as ElementTree
 import jsonschema
 
 import results
-from verdict import expect, kcidb, kit, logs, outcome, pages, report, upstream
+from verdict import bench, expect, kcidb, kit, logs, outcome, pages, report, upstream
 from verdict.judge import Run
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_data")
@@ -631,7 +631,8 @@ class Kcidb(Case):
                     "not " + ok(2, "two"), ok(3, "three.a/b"))
         self.result("amd", "all", "a_test", "exit 0", "1..3", ok(1, "one"), ok(2, "two"), ok(3, "three.a/b"))
         for variant in ("none", "all"):
-            self.result("amd", variant, "b_test", "exit 0", "1..2", ok(1, "x"), ok(2, "y", " # SKIP no y"))
+            self.result("amd", variant, "b_test", "exit 0", "1..2",
+                        '# {"measure": "x", "unit": "ns", "n": 9, "min": 1, "p50": 42, "p99": 43, "max": 44}', ok(1, "x"), ok(2, "y", " # SKIP no y"))
             self.console("amd", variant, "Linux version 9.0 (me@lab) (some-gcc (Debian 12) 12.2, GNU ld (GNU) 2.4) #1", "lab: done")
         self.expect(EXPECT + "b_test\tamd\ty\tskip\tno y\n")
 
@@ -651,6 +652,8 @@ class Kcidb(Case):
                          (["lab: # a.c:1:one:one is bad?", "lab: not ok 1 global.one"], True))
         self.assertIn("BUG: KASAN: two is bad", found["none", prefix + "a_test.two"]["log_excerpt"])
         self.assertEqual(found["none", prefix + "a_test"]["number"], {"value": 2, "unit": "failed subtests"})
+        self.assertEqual(found["none", prefix + "b_test.x"]["number"], {"value": 42, "unit": "ns"})
+        self.assertNotIn("number", found["none", prefix + "a_test.one"])
 
     def test_checkouts(self):
         self.found()
@@ -1072,6 +1075,72 @@ class Kit(Case):
         self.assertRegex(self.wrong(self.KTAP[:7]), "2 tests were planned, and 1 reported")
         self.assertRegex(self.wrong([line.replace(" no such thing", "") for line in self.KTAP]), "a skip without a reason")
         self.assertRegex(self.wrong([line.replace("ok 2", "ok 3") for line in self.KTAP]), "not number 2")
+
+
+class Bench(Case):
+    BUDGETS = "a_perf_test.x.*\tamd\tnone\t1.005\tbudget\n"
+
+    def measured(self, variant, **medians):
+        lines = [f'# {{"measure": "{name.replace("__", ".")}", "unit": "ns", "n": 3, "min": 1, "p50": {p50}, "p99": 9, "max": 9}}\n'
+                 for name, p50 in medians.items()]
+        self.file(f"results/20260101-000000-v9/amd-{variant}/a_perf_test.ktap", "TAP version 13\n1..9\n# {not a measure}\n" + "".join(lines))
+
+    def bench(self, budgets):
+        self.file("tools/lab/budgets", "# comment\n" + budgets)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                status = bench.report(self.folder, expect.Tables(self.top).hosts, ["amd"], ["none", "all"], self.top)
+            except SystemExit as error:
+                status = error.code
+        self.said = out.getvalue()
+        return status
+
+    def test_against_none(self):
+        self.measured("none", x__one=1000, x__two=2000)
+        self.measured("all", x__one=1005, x__two=1900)
+        self.assertEqual(self.bench(self.BUDGETS), 0, self.said)
+        self.assertRegex(self.said, r"(?m)^a_perf_test\.x\.one +3 +1000 +1005 +1\.0050 +9 +9$")
+        self.measured("all", x__one=1006, x__two=1900)
+        self.assertEqual(self.bench(self.BUDGETS), 1, self.said)
+        self.assertRegex(self.said, r"amd: a_perf_test\.x\.one: 1\.0060 times .* without the series, limit 1\.005")
+        self.assertNotRegex(self.said, "x.two: ")
+
+    def test_against_another(self):
+        flat = "a_perf_test.*.last\tamd\tfirst\t1.2\t{}\n"
+        self.measured("none", x__first=100, x__last=900)
+        self.measured("all", x__first=100, x__last=120, y__first=50, y__last=61)
+        self.assertEqual(self.bench(flat.format("budget")), 1, self.said)
+        self.assertRegex(self.said, r"a_perf_test\.y\.last: 1\.2200 times a_perf_test\.y\.first, limit 1\.2")
+        self.assertNotRegex(self.said, r"a_perf_test\.x\.last: ")
+        self.assertEqual(self.bench("a_perf_test.x.last\tamd\ta_perf_test.y.last\t1.9\tbudget\n"), 1, self.said)
+        self.assertRegex(self.said, r"a_perf_test\.x\.last: 1\.9672 times a_perf_test\.y\.last, limit 1\.9")
+        self.assertEqual(self.bench(flat.format("open\tknown to be slow")), 0, self.said)
+        self.assertRegex(self.said, "over their budget, as declared:\n.*known to be slow")
+        self.measured("all", x__first=100, x__last=120)
+        self.assertEqual(self.bench(flat.format("open\tknown to be slow")), 1, self.said)
+        self.assertRegex(self.said, "declared open: make it a budget")
+
+    def test_nothing_measured(self):
+        self.measured("none", x__one=1000)
+        self.measured("all")
+        self.assertEqual(self.bench(self.BUDGETS), 1, self.said)
+        self.assertRegex(self.said, "amd-all has no measure: see the logs there")
+        self.measured("all", x__one=1000)
+        self.assertEqual(self.bench(self.BUDGETS.replace("x.*", "z.*")), 1, self.said)
+        self.assertRegex(self.said, r"no measure is a_perf_test\.z\.\*, which has a budget")
+        self.measured("none", y__one=1000)
+        self.assertEqual(self.bench(self.BUDGETS), 1, self.said)
+        self.assertRegex(self.said, r"a_perf_test\.x\.one has nothing to be compared with")
+
+    def test_table(self):
+        self.measured("none", x__one=1000)
+        self.measured("all", x__one=1000)
+        for old, new, sentence in (("\t1.005", " 1.005", "4 fields"), ("amd", "vax", "unknown host vax"), ("budget", "limit", "unknown kind limit"),
+                                   ("1.005", "little", "little is no number"), ("budget", "open", "a note is the reason of an open row"),
+                                   ("budget", "budget\twhy", "a note is the reason of an open row")):
+            self.assertEqual(self.bench(self.BUDGETS.replace(old, new)), 1, self.said)
+            self.assertRegex(self.said, "tools/lab/budgets, line 2: .*" + sentence)
 
 
 class Reports(unittest.TestCase):

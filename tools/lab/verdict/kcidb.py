@@ -15,6 +15,7 @@ import json
 import os
 import re
 
+from . import bench
 from .logs import lines_of
 
 VERSION = {"major": 5, "minor": 3}
@@ -81,6 +82,12 @@ def status_of(cell, states):
     if cell.report:
         return "FAIL"
     return next((state for state in ("FAIL", "ERROR", "MISS", "PASS", "SKIP") if state in states), "ERROR")
+
+
+def number_of(lines):
+    """The median of what a subtest has measured."""
+    found = next(filter(None, map(bench.measure_in, lines)), None)
+    return {"value": found["p50"], "unit": found["unit"]} if found else None
 
 
 class Data:
@@ -153,7 +160,7 @@ def of_run(run, columns):
             section = sections[sub.name]
             states.append("ERROR" if section.slow else {"pass": "PASS", "fail": "FAIL", "skip": "SKIP"}[sub.result])
             data.test(build, cell.host, cell.variant, [cell.test, sub.name], states[-1],
-                      log_excerpt=excerpt(section.lines) if sub.result == "fail" else None,
+                      log_excerpt=excerpt(section.lines) if sub.result == "fail" else None, number=number_of(section.lines),
                       comment=clean(sub.why) if sub.why else None, misc={"as_declared": sub.as_declared})
         for sub in cell.missed:
             states.append("MISS")
