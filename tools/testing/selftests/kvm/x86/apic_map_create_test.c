@@ -34,10 +34,20 @@
 
 /*
  * A map has room for any xAPIC ID, and for x2APIC IDs up to that of the vCPUs that it
- * is made of.  Where AVIC refuses vCPUs that it can't address, the last one that it can.
+ * is made of, or somewhat beyond.  Where AVIC refuses vCPUs that it can't address, the
+ * last one that it can.
  */
 #define ID_BEYOND_XAPIC		300
 #define ID_OF_AVIC		254
+
+/*
+ * IDs within the map of the vCPUs before, beyond it and around its end: a map fills 4 or
+ * 8 KiB, less some 540 bytes.  APIC ID 255 is that of all in xAPIC mode.
+ */
+static const u32 growing_ids[] = {
+	1, 2, 5, 253, 254, 256, 257, 441, 442, 443, 444, 445, 446, 447, 258, 512,
+	953, 954, 955, 956, 957, 958, 959, 511, 2048, 3000, 300, 3,
+};
 
 /* Where SIPI makes a vCPU start: the page's number. */
 #define SIPI_VECTOR		0x9f
@@ -221,22 +231,17 @@ static struct kvm_vm *create_empty_vm(const struct irqchip *irqchip)
 	return vm;
 }
 
-static u32 find_last_id(const struct irqchip *irqchip)
+static bool has_ids_beyond_xapic(const struct irqchip *irqchip)
 {
-	struct kvm_vm *vm;
-	int fd;
+	struct kvm_vm *vm = create_empty_vm(irqchip);
+	int fd = __vcpu_fd_create(vm, ID_BEYOND_XAPIC);
 
-	if (!irqchip->x2apic)
-		return NR_VCPUS - 1;
-
-	vm = create_empty_vm(irqchip);
-	fd = __vcpu_fd_create(vm, ID_BEYOND_XAPIC);
 	TEST_ASSERT(fd >= 0 || fd == -EINVAL, "KVM_CREATE_VCPU(%u): %s", ID_BEYOND_XAPIC,
 		    strerror(-fd));
 	if (fd >= 0)
 		kvm_close(fd);
 	kvm_vm_free(vm);
-	return fd >= 0 ? ID_BEYOND_XAPIC : ID_OF_AVIC;
+	return fd >= 0;
 }
 
 FIXTURE_SETUP(apic_map)
@@ -247,7 +252,10 @@ FIXTURE_SETUP(apic_map)
 	self->t.irqchip = &variant->irqchip;
 	self->t.kmsg = kmsg_open();
 	self->t.vm = NULL;
-	self->t.last_id = find_last_id(&variant->irqchip);
+	self->t.last_id = NR_VCPUS - 1;
+	if (variant->irqchip.x2apic)
+		self->t.last_id = has_ids_beyond_xapic(&variant->irqchip) ?
+				  ID_BEYOND_XAPIC : ID_OF_AVIC;
 }
 
 static void create_vm(struct apic_test *t)
@@ -342,6 +350,142 @@ TEST_F_TIMEOUT(apic_map, created_last, SUBTEST_TIMEOUT_S)
 		expect_delivery(_metadata, t, &deliveries[d]);
 		free_vm(t);
 	}
+}
+
+/* Each vCPU gets its NMI as soon as it is there, and so do those before it. */
+TEST_F_TIMEOUT(apic_map, created_and_sent_to, SUBTEST_TIMEOUT_S)
+{
+	u32 last = self->t.last_id == ID_BEYOND_XAPIC ? UINT_MAX : ID_OF_AVIC;
+	struct apic_test *t = &self->t;
+	u32 ids[ARRAY_SIZE(growing_ids)];
+	int fds[ARRAY_SIZE(growing_ids)];
+	int i, j, r, nr = 0;
+
+	create_vm(t);
+	for (i = 0; i < ARRAY_SIZE(growing_ids); i++) {
+		if (growing_ids[i] > last)
+			continue;
+
+		ids[nr] = growing_ids[i];
+		fds[nr] = __vcpu_fd_create(t->vm, ids[nr]);
+		ASSERT_LE(0, fds[nr])
+			TH_LOG("KVM_CREATE_VCPU(%u): %s", ids[nr], strerror(-fds[nr]));
+		nr++;
+
+		for (j = nr - 1; j >= 0; j--) {
+			struct kvm_vcpu_events none = {
+				.flags = KVM_VCPUEVENT_VALID_NMI_PENDING,
+			};
+
+			r = send_msi(t->vm, ids[j], APIC_DM_NMI);
+			ASSERT_EQ(1, r)
+				TH_LOG("NMI to vCPU %u, by MSI: want it to be delivered, got %s",
+				       ids[j], ret_name(r));
+			ASSERT_TRUE(has_nmi(fds[j]))
+				TH_LOG("NMI to vCPU %u, after vCPU %u: the vCPU doesn't have it",
+				       ids[j], ids[nr - 1]);
+			ASSERT_EQ(0, ioctl(fds[j], KVM_SET_VCPU_EVENTS, &none))
+				TH_LOG("KVM_SET_VCPU_EVENTS: %s", strerror(errno));
+			ASSERT_FALSE(has_nmi(fds[j]));
+		}
+	}
+
+	for (i = 0; i < nr; i++)
+		kvm_close(fds[i]);
+	free_vm(t);
+}
+
+/* Without x2APIC's IDs, an xAPIC ID is that of each 256th vCPU ID, and all of them get it. */
+TEST_F_TIMEOUT(apic_map, shared_id, SUBTEST_TIMEOUT_S)
+{
+	static const u32 ids[] = { 1, 2, 257, 3, 258 };
+	struct apic_test *t = &self->t;
+	int fds[ARRAY_SIZE(ids)];
+	int i, j, r, want;
+
+	if (t->irqchip->x2apic)
+		SKIP(return, "IDs of 32 bits are one vCPU's each");
+	if (!has_ids_beyond_xapic(t->irqchip))
+		SKIP(return, "KVM has no vCPU %u", ID_BEYOND_XAPIC);
+
+	create_vm(t);
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		fds[i] = __vcpu_fd_create(t->vm, ids[i]);
+		ASSERT_LE(0, fds[i])
+			TH_LOG("KVM_CREATE_VCPU(%u): %s", ids[i], strerror(-fds[i]));
+
+		for (want = 0, j = 0; j <= i; j++)
+			want += (u8)ids[j] == (u8)ids[i];
+		r = send_msi(t->vm, (u8)ids[i], APIC_DM_NMI);
+		ASSERT_EQ(want, r)
+			TH_LOG("NMI to APIC %u: want it to be delivered to %d vCPUs, got %s",
+			       (u8)ids[i], want, ret_name(r));
+	}
+	while (i--)
+		kvm_close(fds[i]);
+	free_vm(t);
+}
+
+/* The map is made anew for IDs of another format, even if nothing else has changed. */
+TEST_F_TIMEOUT(apic_map, format_changes, SUBTEST_TIMEOUT_S)
+{
+	struct apic_test *t = &self->t;
+	int fds[2], i, r;
+
+	if (t->irqchip->x2apic)
+		SKIP(return, "IDs have 32 bits from the start");
+	if (!has_ids_beyond_xapic(t->irqchip))
+		SKIP(return, "KVM has no vCPU %u", ID_BEYOND_XAPIC);
+
+	create_vm(t);
+	fds[0] = __vcpu_fd_create(t->vm, ID_BEYOND_XAPIC);
+	ASSERT_LE(0, fds[0])
+		TH_LOG("KVM_CREATE_VCPU(%u): %s", ID_BEYOND_XAPIC, strerror(-fds[0]));
+	r = send_msi(t->vm, (u8)ID_BEYOND_XAPIC, APIC_DM_NMI);
+	ASSERT_EQ(1, r)
+		TH_LOG("NMI to APIC %u: want it to be delivered, got %s",
+		       (u8)ID_BEYOND_XAPIC, ret_name(r));
+
+	vm_enable_cap(t->vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS);
+	fds[1] = __vcpu_fd_create(t->vm, 1);
+	ASSERT_LE(0, fds[1])
+		TH_LOG("KVM_CREATE_VCPU(1): %s", strerror(-fds[1]));
+	r = send_msi(t->vm, ID_BEYOND_XAPIC, APIC_DM_NMI);
+	ASSERT_EQ(1, r)
+		TH_LOG("NMI to vCPU %u, by MSI: want it to be delivered, got %s",
+		       ID_BEYOND_XAPIC, ret_name(r));
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		kvm_close(fds[i]);
+	free_vm(t);
+}
+
+/* For a map that has space, none is made anew, and no vCPU has to look at its routes again. */
+TEST_F_TIMEOUT(apic_map, others_left_alone, SUBTEST_TIMEOUT_S)
+{
+	const char *missing = kvm_lifecycle_missing("pause");
+	struct apic_test *t = &self->t;
+	int i, pause;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	pause = kvm_lifecycle_open(_metadata, "pause");
+
+	create_vm(t);
+	for (i = 1; i < NR_VCPUS; i++) {
+		struct racer r = { .fn = race_create, .arg = t->vm, .val = t->ids[i] };
+
+		racer_start(&r, -1);
+		EXPECT_FALSE(racer_go_to(&r, pause, "kvm_make_scan_ioapic_request", WAIT_S))
+			TH_LOG("vCPU %u: want the others to be left alone, they weren't",
+			       t->ids[i]);
+		ASSERT_EQ(0, __kvm_lifecycle_write(pause, "release"));
+		t->fds[i] = racer_join(&r);
+		ASSERT_LE(0, t->fds[i])
+			TH_LOG("KVM_CREATE_VCPU(%u): %s", t->ids[i], strerror(-t->fds[i]));
+	}
+	free_vm(t);
+	close(pause);
 }
 
 /* vCPU1 has been reset when the last vCPU's creation begins, but isn't online. */
