@@ -176,6 +176,21 @@ static int create_irqchip(int vm_fd)
 #endif
 }
 
+/* As VMMs do for VMs of more than 255 vCPUs: on x86, APIC IDs would be shared without. */
+static void enable_long_ids(int vm_fd)
+{
+#ifdef __x86_64__
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args = { KVM_X2APIC_API_USE_32BIT_IDS |
+			  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	};
+
+	vm_ioctl_or_exit(vm_fd, KVM_ENABLE_CAP, "KVM_ENABLE_CAP, KVM_CAP_X2APIC_API",
+			 (unsigned long)&cap);
+#endif
+}
+
 /* A VM of @nr vCPUs comes and goes.  What is closed in between isn't measured. */
 static void one_vm(int kvm_fd, const struct mode *mode, unsigned int nr, int *fds,
 		   struct measures *m)
@@ -192,6 +207,7 @@ static void one_vm(int kvm_fd, const struct mode *mode, unsigned int nr, int *fd
 		start = now();
 		irqchip_fd = create_irqchip(vm_fd);
 		add_sample(&m->create_irqchip, now() - start);
+		enable_long_ids(vm_fd);
 	}
 	if (mode->later)
 		usleep(LATER_US);
