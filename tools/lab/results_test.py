@@ -534,6 +534,8 @@ class Lab(Case):
         self.with_series("exit 0", "1..2", ok(1, "one"), ok(2, "two"))
         for lines, sentence in ((("WARNING: made up", "lab: done"), "amd with the series: the kernel reported: WARNING: made up"),
                                 (("kmemleak: 3 new suspected memory leaks", "lab: done"), "3 new suspected memory leaks"),
+                                (("Command line: a b", "kmemleak: Kernel memory leak detector disabled", "lab: done"), "detector disabled"),
+                                (("Command line: kmemleak=off", "BUG: made up", "lab: done"), "BUG: made up"),
                                 (("lab: error: made up", "lab: done"), "amd with the series: error: made up"),
                                 (("lab: begin a_test",), "the host did not come to its end")):
             with self.subTest(lines):
@@ -544,6 +546,8 @@ class Lab(Case):
                 self.assertEqual(self.judge(variants=("all-kcsan",)), 1)
         self.console("amd", "all", "lab: begin a_test", "lab: end a_test", "lab: done")
         self.assertEqual(self.judge(), 0)
+        self.console("amd", "all", "Command line: a kmemleak=off", "kmemleak: Kernel memory leak detector disabled", "lab: done")
+        self.assertEqual(self.judge(), 0, self.said)
         self.console("amd", "all", "lab: begin a_test", "lab: end a_test", "lab: error: lockdep is off: x", "lab: done")
         self.assertEqual(self.judge(), 1)
         self.expect(EXPECT + "a_test\tamd\t-\tknown\tlockdep is turned off\t-\t-\t-\tit asks for it\n")
