@@ -94,7 +94,7 @@ check_format()
 		stamp=$STAMPS/format-$(hash_files "$patch")
 		[ ! -f "$stamp" ] || continue
 		name=$(slug_of "$patch")
-		author=$(sed -n 's/^From: //p' "$patch" | head -n 1)
+		author=$(sed -n '/^From: /{N;s/\n / /;s/^From: //p;q;}' "$patch" | head -n 1)
 		# The submitter signs; for checkpatch the author does.
 		awk -v s="Signed-off-by: $author" '/^---$/ && !done { print s; done = 1 } { print }' \
 			"$patch" >"$CACHE/checkpatch/$name"
