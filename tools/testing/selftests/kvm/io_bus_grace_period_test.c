@@ -27,7 +27,7 @@
 
 /*
  * The buses that were replaced by the first 74 devices have more than 64 KiB, those of the
- * next 30 again.  These numbers are not near: one is above the first, the others add up to
+ * next 31 again.  These numbers are not near: one is above the first, the others add up to
  * more than it, and the last ones alone have less than 64 KiB.
  */
 #define NR_MANY		90
