@@ -219,8 +219,9 @@ def join(folder):
         write(os.path.join(folder, name), max(statuses, key=lambda end: {"exit 0": 0, "exit 1": 1}.get(end, 2)) + "\n")
 
 
-# Also said where the host's command line turns it off.
+# Also said where the host's command line turns it off, before or after that line.
 NO_LEAKS = "Kernel memory leak detector disabled"
+COMMAND_LINE = re.compile("(Kernel c|C)ommand line: ")
 
 
 class Console:
@@ -229,7 +230,7 @@ class Console:
     def __init__(self, file, judged):
         self.empty, self.finished, self.reports, self.errors = True, False, [], []
         test = last = None
-        leaks = True
+        no_leaks = False
         for line in lines_of(file):
             self.empty = False
             if BOOT.match(line):
@@ -243,10 +244,12 @@ class Console:
                 self.finished = True
             elif text.startswith("lab: error: "):
                 self.errors.append((text, last))
-            elif text.startswith("Command line: "):
-                leaks = "kmemleak=off" not in text.split()
-            elif is_splat(text) and test not in judged and (leaks or NO_LEAKS not in text):
+            elif COMMAND_LINE.match(text):
+                no_leaks |= "kmemleak=off" in text.split()
+            elif is_splat(text) and test not in judged:
                 self.reports.append(text)
+        if no_leaks:
+            self.reports = [text for text in self.reports if NO_LEAKS not in text]
 
 
 # The list of reports, as the C tests have it.
