@@ -74,7 +74,7 @@ static u64 now(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+	return timespec_to_ns(ts);
 }
 
 static void add_sample(struct samples *s, u64 ns)
