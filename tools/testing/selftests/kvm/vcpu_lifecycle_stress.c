@@ -67,11 +67,11 @@ static const struct found {
 	  "0 create_vm vm=0\n"
 	  "0 enable_cap vm=0 cap=3\n"
 	  "0 create_vcpu vm=0 vcpu=0 id=0\n"
-	  "0 pause function=kvm_arch_vcpu_postcreate us=300000 hits=1\n"
+	  "0 pause function=kvm_arch_vcpu_postcreate us=1000000 hits=1\n"
 	  "0 start\n"
 	  "1 start\n"
 	  "0 create_vcpu vm=0 vcpu=1 id=1\n"
-	  "1 until_paused us=1000000\n"
+	  "1 until_paused us=10000000\n"
 	  "1 run_next below=1 at_once=0\n"
 	  "0 destroy_vm vm=0\n" },
 	{ "destroy_during_wakeup", "ga_log",
@@ -85,7 +85,7 @@ static const struct found {
 	  "1 start\n"
 	  "1 ga_log vm=0 vcpu=0 count=1 us=0\n"
 	  "1 sleep us=1500000\n"
-	  "0 until_paused us=1000000\n"
+	  "0 until_paused us=10000000\n"
 	  "0 destroy_vm vm=0\n" },
 #endif
 #ifdef __aarch64__
@@ -97,11 +97,11 @@ static const struct found {
 	  "0 create_vgic vm=0\n"
 	  "0 create_vcpu vm=0 vcpu=0 id=0\n"
 	  "0 vcpu_init vm=0 vcpu=0 features=0\n"
-	  "1 pause function=kvm_arm_get_reg us=300000 hits=1\n"
+	  "1 pause function=kvm_arm_get_reg us=1000000 hits=1\n"
 	  "0 start\n"
 	  "1 start\n"
 	  "1 get_reg vm=0 vcpu=0 on=0\n"
-	  "0 until_paused us=1000000\n"
+	  "0 until_paused us=10000000\n"
 	  "0 gicd_iidr vm=0 on=1\n"
 	  "0 destroy_vm vm=0\n" },
 	{ "create_during_vgic_init", "pause",
@@ -115,11 +115,11 @@ static const struct found {
 	  "0 vgic_region vm=0 index=0 count=0\n"
 	  "0 create_vcpu vm=0 vcpu=0 id=0\n"
 	  "0 vcpu_init vm=0 vcpu=0 features=0\n"
-	  "0 pause function=kvm_vgic_setup_default_irq_routing us=300000 hits=1\n"
+	  "0 pause function=kvm_vgic_setup_default_irq_routing us=1000000 hits=1\n"
 	  "0 start\n"
 	  "1 start\n"
 	  "0 vgic_init vm=0\n"
-	  "1 until_paused us=1000000\n"
+	  "1 until_paused us=10000000\n"
 	  "1 create_vcpu vm=0 vcpu=1 id=1\n"
 	  "1 vcpu_init vm=0 vcpu=1 features=0\n" },
 #endif
@@ -362,19 +362,28 @@ static bool find_planted_faults(void)
 	return ok;
 }
 
-/* As often as it takes to be sure that it doesn't fail any more. */
+/*
+ * As often as it takes to be sure that it doesn't fail any more.  Without the pause
+ * there is nothing to be sure of.
+ */
 static bool try_found(const struct found *found)
 {
+	int i, until_paused = stress_op_of("until_paused");
 	struct program p;
 	struct failure f;
-	bool ok = true;
-	int i;
+	u64 paused;
 
 	i = stress_parse_program(&p, found->text);
 	TEST_ASSERT(!i, "%s: line %d is wrong", found->name, i);
-	for (i = 0; i < FOUND_TRIES && ok; i++)
-		ok = try_program(&p, 0, &f);
-	return ok;
+	paused = successes(p.theme, until_paused);
+	for (i = 0; i < FOUND_TRIES; i++)
+		if (!try_program(&p, 0, &f))
+			return false;
+	paused = successes(p.theme, until_paused) - paused;
+	if (!paused)
+		ksft_print_msg("%s: no thread was paused in %d tries, this host is too slow\n",
+			       found->name, FOUND_TRIES);
+	return paused;
 }
 
 static bool replay(const struct options *o)

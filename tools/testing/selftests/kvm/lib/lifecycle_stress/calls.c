@@ -21,7 +21,7 @@
 #define GUESS_MS	20
 
 /* How long threads wait for each other, at the start of a round and later. */
-#define START_MS	2000
+#define START_MS	4000
 #define MEET_MS		5
 
 struct shared *stress_shared;
@@ -291,6 +291,25 @@ static int do_meet(struct thread *t, const u64 *a)
 	return 0;
 }
 
+/* A thread in KVM_RUN stays there until the others have gone on. */
+static bool anybody_runs(const struct program *p)
+{
+	int i;
+
+	for (i = 0; i < p->threads; i++) {
+		if (__atomic_load_n(&stress_shared->threads[i].doing, __ATOMIC_SEQ_CST) == IN_RUN)
+			return true;
+	}
+	return false;
+}
+
+/* It has ended, or its call can't return before the others go on. */
+static bool cannot_come(const struct program *p, struct watched *w)
+{
+	return __atomic_load_n(&w->doing, __ATOMIC_SEQ_CST) == DONE ||
+	       (anybody_runs(p) && stress_is_away(p, w));
+}
+
 /* All others have come to the same start, or can't. */
 static int do_start(struct thread *t, const u64 *a)
 {
@@ -302,7 +321,7 @@ static int do_start(struct thread *t, const u64 *a)
 		struct watched *w = &stress_shared->threads[i];
 
 		while (__atomic_load_n(&w->starts, __ATOMIC_SEQ_CST) < nr) {
-			if (stress_is_away(t->p, w))
+			if (cannot_come(t->p, w))
 				break;
 			if (now_ms() - start >= START_MS)
 				return -ETIMEDOUT;
