@@ -13,7 +13,7 @@ from .logs import die, lines_of, write
 BUDGETS = os.path.join("tools", "lab", "budgets")
 FIELDS = ("measure", "hosts", "against", "limit", "kind", "note")
 KINDS = ("budget", "open")
-# Of the test: see vcpu_create_perf_test.c.
+# Of the tests: see tools/testing/selftests/kvm/include/perf_samples.h.
 KEYS = {"measure", "unit", "n", "min", "p50", "p99", "max"}
 
 Budget = collections.namedtuple("Budget", FIELDS)

@@ -4,10 +4,7 @@
  * the VM has, with and without an in-kernel interrupt controller, with dense and
  * with sparse IDs.
  *
- * A measure is a subtest, and a line of JSON in front of it: the number of
- * samples n, and of these the smallest, the median, the 99th percentile and the
- * largest, in nanoseconds of CLOCK_MONOTONIC_RAW.  Where that clock counts
- * instructions (QEMU's -icount), so do they.
+ * A measure is a subtest, see perf_samples.h.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -20,6 +17,7 @@
 
 #include "kselftest.h"
 #include "kvm_util.h"
+#include "perf_samples.h"
 #include "test_util.h"
 
 #define DEFAULT_VCPUS	512
@@ -55,12 +53,6 @@ static const struct mode {
 	{ "sparse",		.step = SPARSE_STEP, .irqchip = true },
 };
 
-struct samples {
-	u64 *ns;
-	unsigned int n;
-	unsigned int max;
-};
-
 /* Of one mode; the vCPUs' by group. */
 struct measures {
 	struct samples create_vm;
@@ -68,63 +60,6 @@ struct measures {
 	struct samples create_vcpu[ARRAY_SIZE(groups)];
 	struct samples destroy;
 };
-
-static u64 now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
-	return timespec_to_ns(ts);
-}
-
-static void add_sample(struct samples *s, u64 ns)
-{
-	if (s->n == s->max) {
-		s->max = s->max ? 2 * s->max : 64;
-		s->ns = realloc(s->ns, s->max * sizeof(*s->ns));
-		TEST_ASSERT(s->ns, "no memory for samples");
-	}
-	s->ns[s->n++] = ns;
-}
-
-static int compare(const void *a, const void *b)
-{
-	u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The smallest sample that is not below @percent of them. */
-static u64 percentile(struct samples *s, unsigned int percent)
-{
-	unsigned int rank = (s->n * percent + 99) / 100;
-
-	return s->ns[rank ? rank - 1 : 0];
-}
-
-static void print_member(const char *key, u64 value)
-{
-	printf(", \"%s\": %llu", key, (unsigned long long)value);
-}
-
-static void report(struct samples *s, const char *fmt, ...)
-{
-	char name[80];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(name, sizeof(name), fmt, ap);
-	va_end(ap);
-
-	qsort(s->ns, s->n, sizeof(*s->ns), compare);
-	ksft_print_msg("{\"measure\": \"%s\", \"unit\": \"ns\", \"n\": %u", name, s->n);
-	print_member("min", s->ns[0]);
-	print_member("p50", percentile(s, 50));
-	print_member("p99", percentile(s, 99));
-	print_member("max", s->ns[s->n - 1]);
-	printf("}\n");
-	ksft_test_result_pass("%s\n", name);
-}
 
 static void report_mode(const struct mode *mode, struct measures *m)
 {
@@ -199,23 +134,23 @@ static void one_vm(int kvm_fd, const struct mode *mode, unsigned int nr, int *fd
 	unsigned int i;
 	u64 start;
 
-	start = now();
+	start = now_ns();
 	vm_fd = vm_ioctl_or_exit(kvm_fd, KVM_CREATE_VM, "KVM_CREATE_VM", 0);
-	add_sample(&m->create_vm, now() - start);
+	add_sample(&m->create_vm, now_ns() - start);
 
 	if (mode->irqchip) {
-		start = now();
+		start = now_ns();
 		irqchip_fd = create_irqchip(vm_fd);
-		add_sample(&m->create_irqchip, now() - start);
+		add_sample(&m->create_irqchip, now_ns() - start);
 		enable_long_ids(vm_fd);
 	}
 	if (mode->later)
 		usleep(LATER_US);
 
 	for (i = 0; i < nr; i++) {
-		start = now();
+		start = now_ns();
 		fds[i] = ioctl(vm_fd, KVM_CREATE_VCPU, (unsigned long)i * mode->step);
-		start = now() - start;
+		start = now_ns() - start;
 		if (fds[i] < 0)
 			ksft_exit_fail_msg("KVM_CREATE_VCPU, index %u: %s\n", i, strerror(errno));
 		while (i >= groups[g].end)
@@ -228,9 +163,9 @@ static void one_vm(int kvm_fd, const struct mode *mode, unsigned int nr, int *fd
 	if (irqchip_fd >= 0)
 		close(irqchip_fd);
 	/* The last reference: KVM destroys the VM and its vCPUs. */
-	start = now();
+	start = now_ns();
 	close(vm_fd);
-	add_sample(&m->destroy, now() - start);
+	add_sample(&m->destroy, now_ns() - start);
 }
 
 static unsigned int nr_vcpus(int kvm_fd, const struct mode *mode, unsigned int wanted)
@@ -272,16 +207,6 @@ static void measure_mode(int kvm_fd, const struct mode *mode, unsigned int nr, i
 	free_measures(&warm_up);
 	free_measures(&m);
 	free(fds);
-}
-
-static unsigned int parse_number(const char *text, char option, unsigned int max)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*end || end == text || !n || n > max)
-		ksft_exit_fail_msg("-%c %s: give a number from 1 to %u\n", option, text, max);
-	return n;
 }
 
 static void help(const char *name)
